@@ -1,0 +1,40 @@
+"""Find agglomerates in SEM images with Micro-KTNet.
+
+Everything public is imported on first use, so that neither torch nor Qt is loaded by
+``import napari_micro_ktnet``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_micro_ktnet.model.registry import list_models, load_model
+    from napari_micro_ktnet.predict.inference import segment
+    from napari_micro_ktnet.sem import SEMImage, read_sem
+    from napari_micro_ktnet.training.loop import train
+
+__version__ = version("napari-micro-ktnet")
+
+_WHERE = {
+    "SEMImage": "napari_micro_ktnet.sem",
+    "read_sem": "napari_micro_ktnet.sem",
+    "segment": "napari_micro_ktnet.predict.inference",
+    "load_model": "napari_micro_ktnet.model.registry",
+    "list_models": "napari_micro_ktnet.model.registry",
+    "train": "napari_micro_ktnet.training.loop",
+}
+
+__all__ = ["SEMImage", "__version__", "list_models", "load_model", "read_sem", "segment", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(import_module(_WHERE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
