@@ -1,1 +1,1 @@
-"""TODO."""
+"""How good a segmentation is, and what it says about the material."""

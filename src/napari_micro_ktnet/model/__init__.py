@@ -1,1 +1,1 @@
-"""TODO."""
+"""Networks, their weights, and the files that carry them."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""From an image to probabilities and labels."""

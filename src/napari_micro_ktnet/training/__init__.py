@@ -1,1 +1,1 @@
-"""TODO."""
+"""From annotated images to a model."""

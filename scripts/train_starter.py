@@ -1,0 +1,196 @@
+"""Make the starter model: synthetic pre-training, cross-validation of recipes, final training.
+
+    python scripts/train_starter.py render   --work WORK
+    python scripts/train_starter.py pretrain --work WORK
+    python scripts/train_starter.py folds    --work WORK --data DATA --recipe NAME
+    python scripts/train_starter.py final    --work WORK --data DATA --recipe NAME
+
+DATA is a folder with `agglomerates` (images, masks) and `dt_segnet` (images, masks). WORK holds
+what is made; a stage that is done is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from napari_micro_ktnet.model.registry import load_model
+from napari_micro_ktnet.sem import read_sem
+from napari_micro_ktnet.synthetic import random_scene, render
+from napari_micro_ktnet.training.config import TrainingConfig, preset
+from napari_micro_ktnet.training.dataset import ImagePair
+from napari_micro_ktnet.training.loop import StepReport, evaluate_pairs, iter_train
+from napari_micro_ktnet.training.losses import IGNORE
+
+SCENES, HELD_OUT, SIDE = 640, 24, 512
+# One dense and one dilute or cluttered field in each fold.
+FOLDS = (
+    ("10C3_0", "point5un_1"),
+    ("10un_0", "2C3_0"),
+    ("5C3_0", "point5C3_0"),
+    ("5un_0", "2un_0"),
+)
+# Shares of crops from real agglomerates, from synthetic scenes and from dt_segnet.
+RECIPES: dict[str, dict[str, object]] = {
+    "real": {"shares": (1.0, 0.0, 0.0), "init": "imagenet"},
+    "pretrained": {"shares": (1.0, 0.0, 0.0), "init": "pretrained"},
+    "mixed": {"shares": (0.6, 0.4, 0.0), "init": "pretrained"},
+    "mixed-dt": {"shares": (0.5, 0.35, 0.15), "init": "pretrained"},
+}
+
+
+def as_annotated(labels: np.ndarray) -> np.ndarray:
+    """Outline instances ``(Y, X)`` as a person would: small gaps between particles are filled."""
+    mask = ndimage.binary_closing(np.pad(labels > 0, 3, mode="edge"), iterations=2)[3:-3, 3:-3] | (labels > 0)
+    holes, count = ndimage.label(~mask)
+    small = np.flatnonzero(np.bincount(holes.ravel(), minlength=count + 1) < 60)
+    return mask | np.isin(holes, small[small > 0])
+
+
+def synthetic_pairs(work: Path) -> list[ImagePair]:
+    """Render the scenes once and keep them."""
+    path = work / "synthetic.npz"
+    if not path.is_file():
+        images, masks = [], []
+        for seed in range(SCENES):
+            scene = render(random_scene(np.random.default_rng((2026, seed))), (SIDE, SIDE), seed)
+            mask = as_annotated(scene.labels).astype(np.uint8)
+            if scene.data_bar_rows:
+                mask[-scene.data_bar_rows :] = IGNORE
+            images.append(scene.pixels)
+            masks.append(mask)
+        work.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, images=np.stack(images), masks=np.stack(masks))
+    data = np.load(path)
+    return [ImagePair(f"synthetic-{i}", x, m) for i, (x, m) in enumerate(zip(data["images"], data["masks"], strict=True))]
+
+
+def real_pairs(folder: Path) -> list[ImagePair]:
+    """Agglomerates: mask 255."""
+    pairs = []
+    for path in sorted((folder / "images").iterdir()):
+        mask = read_sem(folder / "masks" / f"{path.stem}.png").pixels > 127
+        pairs.append(ImagePair(path.stem, read_sem(path).pixels, mask.astype(np.uint8)))
+    return pairs
+
+
+def dt_pairs(folder: Path) -> list[ImagePair]:
+    """Particles of DT_SegNet: green in the colour mask."""
+    pairs = []
+    for path in sorted((folder / "images").glob("*.png")):
+        mask = read_sem(folder / "masks" / path.name).pixels
+        pairs.append(ImagePair(f"dt-{path.stem}", read_sem(path).pixels, (mask[..., 1] > mask[..., 0]).astype(np.uint8)))
+    return pairs
+
+
+def weighted(groups: Sequence[Sequence[ImagePair]], shares: Sequence[float]) -> list[ImagePair]:
+    """Give each group its share of the crops, spread evenly over its images."""
+    return [
+        replace(pair, weight=share / len(group))
+        for group, share in zip(groups, shares, strict=True)
+        if share > 0
+        for pair in group
+    ]
+
+
+def run(training: Sequence[ImagePair], validation: Sequence[ImagePair], output: Path, config: TrainingConfig) -> None:
+    """Train to the last step, printing the loss now and then; the last model is kept."""
+    start, losses = time.monotonic(), []
+    for report in iter_train(training, validation, output, config):
+        if isinstance(report, StepReport):
+            losses.append(report.loss)
+            if report.step % 50 == 0:
+                print(f"{output.name} step {report.step} loss {np.mean(losses[-50:]):.4f} {time.monotonic() - start:.0f} s", flush=True)
+        else:
+            print(f"{output.name} step {report.step} pooled IoU {report.pooled[0].iou:.4f}", flush=True)
+
+
+def score(model_path: Path, pairs: Sequence[ImagePair], note: str) -> dict[str, object]:
+    """Pooled and per-image IoU, printed and returned."""
+    pooled, per_image = evaluate_pairs(load_model(model_path), pairs)
+    images = {p.name: s[0].iou for p, s in zip(pairs, per_image, strict=True)}
+    result = {"pooled": pooled[0].iou, "mean": float(np.nanmean(list(images.values()))), "images": images}
+    print(note, json.dumps(result), flush=True)
+    return result
+
+
+def configure(recipe: str, work: Path, steps: int, **overrides: object) -> TrainingConfig:
+    """Settings of a recipe."""
+    init = str(RECIPES[recipe]["init"])
+    if init == "pretrained":
+        init = str(work / "pretrain" / "model.safetensors")
+    return preset("quick", init=init, steps=steps, validate_every=steps, **overrides)
+
+
+def main() -> None:
+    """Run one stage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=["render", "pretrain", "folds", "final"])
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--recipe", choices=list(RECIPES), default="mixed")
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--crop", type=int, default=256)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--ema", type=float, default=0.98)
+    parser.add_argument("--lr-scale", type=float, default=1.0)
+    args = parser.parse_args()
+    overrides = {
+        "crop": args.crop,
+        "batch_size": args.batch_size,
+        "ema": args.ema,
+        "lr_encoder": 4e-4 * args.lr_scale,
+        "lr_decoder": 1.5e-3 * args.lr_scale,
+    }
+    scenes = synthetic_pairs(args.work)
+    training, held_out = scenes[HELD_OUT:], scenes[:HELD_OUT]
+    if args.stage == "pretrain":
+        config = preset("quick", steps=args.steps, validate_every=args.steps, **overrides)
+        run(training, held_out, args.work / "pretrain", config)
+    if args.stage in ("pretrain", "render") or args.data is None:
+        return
+    real, dt = real_pairs(args.data / "agglomerates"), dt_pairs(args.data / "dt_segnet")
+    shares = RECIPES[args.recipe]["shares"]
+    config = configure(args.recipe, args.work, args.steps, **overrides)
+    if args.stage == "final":
+        run(weighted((real, training, dt), shares), held_out, args.work / "final", config)
+        return
+    results = {}
+    for number, names in enumerate(FOLDS):
+        inside = [p for p in real if p.name not in names]
+        outside = [p for p in real if p.name in names]
+        output = args.work / f"fold-{args.recipe}-{args.steps}-{number}"
+        if not (output / "model.safetensors").is_file():
+            run(weighted((inside, training, dt), shares), held_out, output, config)
+        results |= {p.name: (output, p) for p in outside}
+    score_folds(results, args.work / f"folds-{args.recipe}-{args.steps}.json", held_out)
+
+
+def score_folds(results: dict[str, tuple[Path, ImagePair]], target: Path, held_out: Sequence[ImagePair]) -> None:
+    """Score every image by the model that never saw it, pooled over all of them."""
+    from napari_micro_ktnet.measurement.scores import confusion_matrix, scores_from_confusion
+    from napari_micro_ktnet.predict.inference import segment
+    from napari_micro_ktnet.sem import SEMImage
+
+    matrices = {}
+    for name, (folder, pair) in results.items():
+        labels = segment(SEMImage(pair.pixels), folder / "model.safetensors").labels()
+        matrices[name] = confusion_matrix(labels, pair.mask, 2)
+    images = {name: scores_from_confusion(m)[0].iou for name, m in matrices.items()}
+    pooled = scores_from_confusion(np.sum(list(matrices.values()), axis=0))[0]
+    record = {"pooled": vars(pooled), "mean_iou": float(np.mean(list(images.values()))), "images": images}
+    last = next(iter(results.values()))[0] / "model.safetensors"
+    record["synthetic_held_out"] = score(last, held_out, "synthetic held out")
+    target.write_text(json.dumps(record, indent=1))
+    print(json.dumps(record), flush=True)
+
+
+if __name__ == "__main__":
+    main()

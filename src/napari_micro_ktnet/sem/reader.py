@@ -1,0 +1,137 @@
+"""Any SEM image file -> SEMImage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_micro_ktnet.errors import MicroKTNetError, ReadError
+from napari_micro_ktnet.sem._raster import read_raster
+from napari_micro_ktnet.sem._tiff import TiffPicture, read_tiff
+from napari_micro_ktnet.sem.databar import find_data_bar
+from napari_micro_ktnet.sem.image import DataBar, SEMImage
+from napari_micro_ktnet.sem.vendors import has_vendor, identify
+from napari_micro_ktnet.sem.vendors._base import Source
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+_SIGNATURES = {
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"BM": "BMP",
+}
+SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
+
+
+def read_sem(path: str | PathLike[str]) -> SEMImage:
+    """Read the image of a SEM file, or the first of several.
+
+    Parameters
+    ----------
+    path : path-like
+        TIFF, PNG, JPEG or BMP file; the content decides which, not the suffix.
+
+    Returns
+    -------
+    SEMImage
+        Pixels ``(Y, X)``, ``(Z, Y, X)`` for a stack, ``(Y, X, 3 | 4)`` for a truly coloured image; in the
+        file's dtype. Pixel size in nm, None where the file does not honestly say it.
+
+    Raises
+    ------
+    ReadError
+        If the file is missing, truncated, or not an image that can be read.
+    """
+    return _read(Path(path), first_only=True)[0]
+
+
+def read_sem_pages(path: str | PathLike[str]) -> list[SEMImage]:
+    """Read all images of a SEM file, such as the pages of several detectors; thumbnails are left out.
+
+    Parameters
+    ----------
+    path : path-like
+        As for `read_sem`.
+
+    Returns
+    -------
+    list of SEMImage
+        At least one.
+
+    Raises
+    ------
+    ReadError
+        If the file is missing, truncated, or not an image that can be read.
+    """
+    return _read(Path(path), first_only=False)
+
+
+def _read(path: Path, *, first_only: bool) -> list[SEMImage]:
+    kind = _kind(path)
+    try:
+        if kind == "TIFF":
+            pictures = read_tiff(path, has_vendor, first_only)
+        else:
+            pixels, rgb = read_raster(path, kind)
+            pictures = [TiffPicture(pixels, rgb, Source(path, pixels.shape[1], pixels.shape[0]))]
+    except (MicroKTNetError, MemoryError):
+        raise
+    except Exception as error:
+        # Decoders fail in their own ways on corrupt data; all of them mean the same to a user.
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ReadError(
+            f"{path}: the file begins as {kind}, but its image cannot be decoded ({reason}). "
+            "It is truncated or corrupt: copy or export it again."
+        ) from error
+    return [_assemble(picture, path, i, len(pictures)) for i, picture in enumerate(pictures)]
+
+
+def _kind(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except FileNotFoundError as error:
+        raise ReadError(f"{path}: no such file. Check the name and the folder.") from error
+    except IsADirectoryError as error:
+        raise ReadError(f"{path}: a folder was given, expected an image file. Name a file in it.") from error
+    except (OSError, ValueError) as error:
+        hint = "a folder was given" if path.is_dir() else f"the file cannot be opened ({error})"
+        raise ReadError(f"{path}: {hint}, expected a readable image file.") from error
+    if not head:
+        raise ReadError(f"{path}: the file is empty, expected an image. Copy or export it again.")
+    for signature, kind in _SIGNATURES.items():
+        if head.startswith(signature):
+            return kind
+    raise ReadError(
+        f"{path}: the file begins with {head!r}, expected a TIFF, PNG, JPEG or BMP image whatever its "
+        "suffix. Export the image in one of these formats."
+    )
+
+
+def _assemble(picture: TiffPicture, path: Path, index: int, count: int) -> SEMImage:
+    found = identify(picture.source)
+    return SEMImage(
+        pixels=picture.pixels,
+        pixel_size=found.pixel_size,
+        pixel_size_source=found.pixel_size_source,
+        metadata=found.metadata,
+        data_bar=_data_bar(picture.pixels, picture.rgb, found.bar_rows),
+        path=path,
+        rgb=picture.rgb,
+        name=path.stem if count == 1 else f"{path.stem}_{index + 1}",
+    )
+
+
+def _data_bar(pixels: NDArray[Any], rgb: bool, rows: int | None) -> DataBar | None:
+    height = pixels.shape[-3 if rgb else -2]
+    if rows is not None and 0 <= rows < height:
+        return DataBar(height - rows, height, "metadata") if rows else None
+    # Every slice of a stack has the same bar.
+    return find_data_bar(pixels[..., 1] if rgb else pixels if pixels.ndim == 2 else pixels[0])

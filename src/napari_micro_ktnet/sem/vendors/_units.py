@@ -1,0 +1,31 @@
+"""Names of length units."""
+
+from __future__ import annotations
+
+_NANOMETRES = {
+    "pm": 1e-3,
+    "picometer": 1e-3,
+    "å": 0.1,
+    "angstrom": 0.1,
+    "nm": 1.0,
+    "nanometer": 1.0,
+    "um": 1e3,
+    "micron": 1e3,
+    "microns": 1e3,
+    "micrometer": 1e3,
+    "mm": 1e6,
+    "millimeter": 1e6,
+    "cm": 1e7,
+    "centimeter": 1e7,
+    "m": 1e9,
+    "meter": 1e9,
+    "inch": 2.54e7,
+    "in": 2.54e7,
+}
+
+
+def nanometres(unit: str) -> float | None:
+    """Nanometres in one `unit`, None for a unit that is no length (such as "pixel")."""
+    name = unit.strip().strip('"').replace("\u00b5", "u").replace("\u03bc", "u").lower()
+    name = name.replace("metre", "meter").removesuffix(".")
+    return _NANOMETRES.get(name) or _NANOMETRES.get(name.removesuffix("s"))

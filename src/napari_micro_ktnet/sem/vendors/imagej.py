@@ -1,0 +1,38 @@
+"""ImageJ: description with a unit; only that makes the TIFF resolution tags honest."""
+
+from __future__ import annotations
+
+import re
+
+from napari_micro_ktnet.sem.image import SEMMetadata
+from napari_micro_ktnet.sem.vendors._base import Dialect, Findings, Source
+from napari_micro_ktnet.sem.vendors._units import nanometres
+
+_DESCRIPTION = 270
+
+
+def recognise(source: Source) -> bool:
+    """Tell whether the description starts as ImageJ's does."""
+    return source.tags.get(_DESCRIPTION, b"").startswith(b"ImageJ=")
+
+
+def extract(source: Source) -> Findings:
+    """Read the unit, and the resolution that belongs to it."""
+    raw: dict[str, str] = {}
+    for line in source.text(_DESCRIPTION).splitlines():
+        key, equals, value = line.partition("=")
+        if equals:
+            raw.setdefault(key.strip(), value)
+    unit = nanometres(_unescape(raw.get("unit", "")))
+    size: tuple[float, float] | None = None
+    if unit is not None and source.resolution is not None and min(source.resolution) > 0:
+        size = unit / source.resolution[0], unit / source.resolution[1]
+    return Findings(metadata=SEMMetadata(vendor=DIALECT.name, raw=raw), pixel_size=size)
+
+
+def _unescape(text: str) -> str:
+    # ImageJ writes the micro sign as the six characters \\u00B5.
+    return re.sub(r"\\u([0-9A-Fa-f]{4})", lambda match: chr(int(match[1], 16)), text)
+
+
+DIALECT = Dialect("ImageJ", recognise, extract, rank=10)

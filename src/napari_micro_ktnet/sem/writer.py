@@ -1,0 +1,186 @@
+"""Write images and labels as TIFF that keeps its pixel size."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from fractions import Fraction
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from uuid import uuid4
+
+import numpy as np
+import tifffile
+
+from napari_micro_ktnet.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+_IMAGEJ_TYPES = ("uint8", "uint16", "float32")
+_OME_TYPES = ("bool", "int8", "int16", "int32", "uint32", "float64")
+_LABEL_TYPES = (np.uint8, np.uint16, np.uint32)
+# Classic TIFF counts bytes with 32 bits; a margin is left for the directories.
+_LARGEST_CLASSIC = 2**32 - 2**25
+_LARGEST_RATIONAL = 2**32 - 1
+
+
+def write_labels(
+    path: str | PathLike[str], labels: NDArray[Any], pixel_size: tuple[float, float] | None = None
+) -> Path:
+    """Write labels as an uncompressed TIFF that ImageJ, napari and `read_sem` read with their scale.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write; an existing one is replaced only once the new one is complete.
+    labels : integer or bool ndarray of shape (Y, X) or (Z, Y, X)
+        Not negative. uint8 and uint16 stay as they are, other types become the smallest of uint8,
+        uint16 and uint32 that holds every label.
+    pixel_size : tuple of float, optional
+        nm, ``(y, x)``.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If the labels are no integers, negative, above 32 bits, or of another shape.
+    OutputError
+        If the file cannot be written.
+    """
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "bui" or labels.ndim not in (2, 3) or labels.size == 0:
+        raise InputError(
+            f"{path}: labels of type {labels.dtype} and shape {labels.shape} were given, expected "
+            "integers of shape (Y, X) or (Z, Y, X). Convert them first."
+        )
+    if labels.dtype not in (np.uint8, np.uint16):
+        low, high = int(labels.min()), int(labels.max())
+        fitting = [kind for kind in _LABEL_TYPES if high <= np.iinfo(kind).max]
+        if low < 0 or not fitting:
+            raise InputError(
+                f"{path}: labels from {low} to {high} were given, expected 0 to {2**32 - 1}. "
+                "Relabel them first."
+            )
+        labels = labels.astype(fitting[0])
+    return _write(Path(path), labels, pixel_size, rgb=False)
+
+
+def write_image(
+    path: str | PathLike[str],
+    pixels: NDArray[Any],
+    pixel_size: tuple[float, float] | None = None,
+    *,
+    rgb: bool = False,
+) -> Path:
+    """Write an image as an uncompressed TIFF that keeps its scale and dtype.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write; an existing one is replaced only once the new one is complete.
+    pixels : ndarray of shape (Y, X), (Z, Y, X), or (Y, X, 3 | 4) with `rgb`
+        bool, integers of 8 to 32 bits, float32 or float64; float16 is written as float32.
+    pixel_size : tuple of float, optional
+        nm, ``(y, x)``.
+    rgb : bool, optional
+        True for a coloured image.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If dtype or shape cannot be written.
+    OutputError
+        If the file cannot be written.
+    """
+    pixels = np.asarray(pixels)
+    if pixels.dtype == np.float16:
+        pixels = pixels.astype(np.float32)
+    known = pixels.dtype.name in (*_IMAGEJ_TYPES, *_OME_TYPES)
+    shaped = pixels.ndim == 3 and pixels.shape[-1] in (3, 4) if rgb else pixels.ndim in (2, 3)
+    if not known or not shaped or pixels.size == 0:
+        raise InputError(
+            f"{path}: an image of type {pixels.dtype} and shape {pixels.shape} was given, expected "
+            "numbers of at most 32 bits or float64, of shape (Y, X), (Z, Y, X) or coloured (Y, X, 3 | 4). "
+            "Convert it first."
+        )
+    return _write(Path(path), pixels, pixel_size, rgb=rgb)
+
+
+def _write(path: Path, pixels: NDArray[Any], pixel_size: tuple[float, float] | None, *, rgb: bool) -> Path:
+    if pixel_size is not None and not all(isfinite(size) and size > 0 for size in pixel_size):
+        raise InputError(
+            f"{path}: a pixel size of {pixel_size} nm was given, expected two positive numbers (y, x) "
+            "or None."
+        )
+    large = pixels.nbytes > _LARGEST_CLASSIC
+    imagej = pixels.dtype.name in _IMAGEJ_TYPES and not large and not (rgb and pixels.dtype != np.uint8)
+    options: dict[str, Any] = {"photometric": "rgb" if rgb else "minisblack", "compression": None}
+    axes = "YXS" if rgb else "ZYX"[-pixels.ndim :]
+    if imagej:
+        options |= _imagej_options(pixel_size)
+        # ImageJ knows no bare stack: the reader of its format wants to be told what the planes are.
+        options["metadata"] |= {} if pixels.ndim == 2 or rgb else {"axes": axes}
+    else:
+        # ImageJ has neither 32-bit integers nor more than 4 GiB.
+        options |= {"ome": True, "bigtiff": large, "metadata": {"axes": axes, **_ome_scale(pixel_size)}}
+    with _replacing(path) as file:
+        tifffile.imwrite(file, np.ascontiguousarray(pixels), **options)
+    return path
+
+
+def _imagej_options(pixel_size: tuple[float, float] | None) -> dict[str, Any]:
+    if pixel_size is None:
+        return {"imagej": True, "metadata": {}}
+    y, x = (_per_nanometre(size) for size in pixel_size)
+    return {"imagej": True, "resolution": (x, y), "metadata": {"unit": "nm"}}
+
+
+def _per_nanometre(size: float) -> tuple[int, int]:
+    """Pixels per nanometre as the ratio of two 32-bit numbers that comes closest."""
+    if size >= 1:
+        ratio = (1 / Fraction(size)).limit_denominator(_LARGEST_RATIONAL)
+        return ratio.numerator, ratio.denominator
+    inverse = Fraction(size).limit_denominator(_LARGEST_RATIONAL)
+    return inverse.denominator, inverse.numerator
+
+
+def _ome_scale(pixel_size: tuple[float, float] | None) -> dict[str, Any]:
+    if pixel_size is None:
+        return {}
+    y, x = pixel_size
+    return {
+        "PhysicalSizeY": float(y),
+        "PhysicalSizeYUnit": "nm",
+        "PhysicalSizeX": float(x),
+        "PhysicalSizeXUnit": "nm",
+    }
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path` that takes its name once it is complete."""
+    temporary = path.with_name(f".{path.name[:100]}.{uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: the file could not be written ({error.strerror or error}). "
+            "Check the folder, its permissions and the free space of the disk."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
