@@ -69,7 +69,10 @@ def synthetic_pairs(work: Path) -> list[ImagePair]:
         work.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(path, images=np.stack(images), masks=np.stack(masks))
     data = np.load(path)
-    return [ImagePair(f"synthetic-{i}", x, m) for i, (x, m) in enumerate(zip(data["images"], data["masks"], strict=True))]
+    return [
+        ImagePair(f"synthetic-{i}", x, m)
+        for i, (x, m) in enumerate(zip(data["images"], data["masks"], strict=True))
+    ]
 
 
 def real_pairs(folder: Path) -> list[ImagePair]:
@@ -86,7 +89,11 @@ def dt_pairs(folder: Path) -> list[ImagePair]:
     pairs = []
     for path in sorted((folder / "images").glob("*.png")):
         mask = read_sem(folder / "masks" / path.name).pixels
-        pairs.append(ImagePair(f"dt-{path.stem}", read_sem(path).pixels, (mask[..., 1] > mask[..., 0]).astype(np.uint8)))
+        pairs.append(
+            ImagePair(
+                f"dt-{path.stem}", read_sem(path).pixels, (mask[..., 1] > mask[..., 0]).astype(np.uint8)
+            )
+        )
     return pairs
 
 
@@ -100,14 +107,17 @@ def weighted(groups: Sequence[Sequence[ImagePair]], shares: Sequence[float]) -> 
     ]
 
 
-def run(training: Sequence[ImagePair], validation: Sequence[ImagePair], output: Path, config: TrainingConfig) -> None:
+def run(
+    training: Sequence[ImagePair], validation: Sequence[ImagePair], output: Path, config: TrainingConfig
+) -> None:
     """Train to the last step, printing the loss now and then; the last model is kept."""
     start, losses = time.monotonic(), []
     for report in iter_train(training, validation, output, config):
         if isinstance(report, StepReport):
             losses.append(report.loss)
             if report.step % 50 == 0:
-                print(f"{output.name} step {report.step} loss {np.mean(losses[-50:]):.4f} {time.monotonic() - start:.0f} s", flush=True)
+                seconds, mean = time.monotonic() - start, np.mean(losses[-50:])
+                print(f"{output.name} step {report.step} loss {mean:.4f} {seconds:.0f} s", flush=True)
         else:
             print(f"{output.name} step {report.step} pooled IoU {report.pooled[0].iou:.4f}", flush=True)
 
@@ -122,7 +132,7 @@ def score(model_path: Path, pairs: Sequence[ImagePair], note: str) -> dict[str, 
 
 
 def configure(recipe: str, work: Path, steps: int, **overrides: object) -> TrainingConfig:
-    """Settings of a recipe."""
+    """Collect the settings of a recipe."""
     init = str(RECIPES[recipe]["init"])
     if init == "pretrained":
         init = str(work / "pretrain" / "model.safetensors")
@@ -131,7 +141,9 @@ def configure(recipe: str, work: Path, steps: int, **overrides: object) -> Train
 
 def main() -> None:
     """Run one stage."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("stage", choices=["render", "pretrain", "folds", "final"])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--data", type=Path)
@@ -173,7 +185,9 @@ def main() -> None:
     score_folds(results, args.work / f"folds-{args.recipe}-{args.steps}.json", held_out)
 
 
-def score_folds(results: dict[str, tuple[Path, ImagePair]], target: Path, held_out: Sequence[ImagePair]) -> None:
+def score_folds(
+    results: dict[str, tuple[Path, ImagePair]], target: Path, held_out: Sequence[ImagePair]
+) -> None:
     """Score every image by the model that never saw it, pooled over all of them."""
     from napari_micro_ktnet.measurement.scores import confusion_matrix, scores_from_confusion
     from napari_micro_ktnet.predict.inference import segment

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import ndimage
 
 from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.synthetic import (
@@ -100,17 +99,15 @@ def test_outlines_by_hand() -> None:
 
 
 @pytest.mark.parametrize("openness", [0.0, 1.0])
-def test_chain_is_connected_and_open_ones_are_larger(openness: float) -> None:
+def test_chain_is_connected(openness: float) -> None:
     centres = Chains(np.random.default_rng(3), openness).grow(60)
     gap = np.linalg.norm(centres[:, None] - centres[None], axis=2)
-    joined = ndimage.label(np.eye(1))[1]
     reached = {0}
     while True:
         more = set(np.flatnonzero((gap[list(reached)] < 1.0).any(axis=0)).tolist())
         if more == reached:
             break
         reached = more
-    assert joined == 1
     assert len(reached) == 60
 
 
@@ -292,7 +289,7 @@ def test_masterbatch_image() -> None:
     assert image.pixels.shape == (240, 320)
     assert image.spec.area_fraction == 0.2
     assert image.data_bar_rows > 0
-    with pytest.raises(InputError, match="Unknown scene value.*colour"):
+    with pytest.raises(InputError, match=r"Unknown scene value.*colour"):
         masterbatch_image((64, 64), colour=3)
 
 

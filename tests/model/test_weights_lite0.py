@@ -142,7 +142,7 @@ def test_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_other_encoders_need_a_local_file() -> None:
-    with pytest.raises(WeightsError, match="'resnet50'.*local file"):
+    with pytest.raises(WeightsError, match=r"'resnet50'.*local file"):
         imagenet_state_dict("resnet50")
 
 

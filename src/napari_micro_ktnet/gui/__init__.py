@@ -1,1 +1,1 @@
-"""TODO."""
+"""napari: reader, writer, sample data and widgets. The only place that knows layers and Qt."""

@@ -8,7 +8,12 @@ import segmentation_models_pytorch as smp
 from torch import nn
 
 from napari_micro_ktnet.errors import ModelError
-from napari_micro_ktnet.model.network import MicroKTNet, PaddedNetwork, build_encoder
+from napari_micro_ktnet.model.network import (
+    MicroKTNet,
+    PaddedNetwork,
+    build_encoder,
+    set_tensorflow_epsilon,
+)
 from napari_micro_ktnet.model.spec import ModelSpec
 
 _COMPARISON = {
@@ -47,7 +52,9 @@ def build_network(spec: ModelSpec) -> nn.Module:
     build_encoder(spec.encoder)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=DeprecationWarning, module="segmentation_models_pytorch")
+            warnings.filterwarnings(
+                "ignore", category=DeprecationWarning, module="segmentation_models_pytorch"
+            )
             network = _COMPARISON[spec.architecture](
                 encoder_name=spec.encoder, encoder_weights=None, in_channels=3, classes=spec.channels
             )
@@ -56,4 +63,5 @@ def build_network(spec: ModelSpec) -> nn.Module:
             f"The encoder {spec.encoder!r} cannot be used in {spec.architecture!r}: {error}. "
             "Choose another encoder or the architecture 'micro-ktnet'."
         ) from error
+    set_tensorflow_epsilon(network.encoder, spec.encoder)
     return PaddedNetwork(network)

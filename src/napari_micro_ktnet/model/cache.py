@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CACHE_VARIABLE = "MICRO_KTNET_CACHE"
+_LOCK_TIMEOUT_S = 30.0
 
 
 class WeightsRecord(BaseModel):
@@ -120,7 +121,7 @@ def store_file(source: Path, path: Path) -> WeightsRecord:
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with writing(path), file_lock(path):
+    with writing(path), file_lock(path).acquire(timeout=_LOCK_TIMEOUT_S):
         try:
             shutil.copyfile(source, temporary)
             digest = file_sha256(temporary)

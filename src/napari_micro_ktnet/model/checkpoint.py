@@ -100,18 +100,11 @@ def read_checkpoint_info(path: str | os.PathLike[str]) -> CheckpointInfo:
             f"No model file at {path}. Expected a .safetensors file written by `micro-ktnet train`; "
             "`micro-ktnet models list` shows the models that are known by name."
         )
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start == _ZIP or start[:1] == _PICKLE:
-        raise UnsafeFileError(
-            f"{path} is a Python pickle, which could run any code when opened, so it was not opened. "
-            "Expected a .safetensors model of this package; encoder weights are read with "
-            "`micro-ktnet models import`."
-        )
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
+        _refuse_pickle(path)
         raise ModelError(
             f"{path} is not a readable safetensors file ({error}). It may be damaged or something else: "
             "copy it again, or choose a model that `micro-ktnet train` wrote."
@@ -130,6 +123,19 @@ def read_checkpoint_info(path: str | os.PathLike[str]) -> CheckpointInfo:
             "It may come from a newer version of napari-micro-ktnet: update, or train again."
         ) from error
     return CheckpointInfo(path, header.spec, header.history)
+
+
+def _refuse_pickle(path: Path) -> None:
+    """Say so if a file that is no safetensors file is a pickle; it is not unpickled."""
+    # A safetensors file may begin with the same byte by chance, so this is asked only afterwards.
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start == _ZIP or start[:1] == _PICKLE:
+        raise UnsafeFileError(
+            f"{path} is a Python pickle, which could run any code when opened, so it was not opened. "
+            "Expected a .safetensors model of this package; encoder weights are read with "
+            "`micro-ktnet models import`."
+        )
 
 
 def load_network(info: CheckpointInfo) -> nn.Module:
@@ -159,7 +165,9 @@ def load_network(info: CheckpointInfo) -> nn.Module:
     try:
         tensors = load_file(info.path)
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"The weights in {info.path} cannot be read ({error}). Copy the file again.") from error
+        raise ModelError(
+            f"The weights in {info.path} cannot be read ({error}). Copy the file again."
+        ) from error
     check_state(network.state_dict(), tensors, f"the model file {info.path}")
     network.load_state_dict(
         {k: v.to(torch.float32) if v.is_floating_point() else v for k, v in tensors.items()}

@@ -5,8 +5,12 @@ from __future__ import annotations
 import difflib
 import warnings
 from functools import cache
+from typing import TYPE_CHECKING
 
 from napari_micro_ktnet.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LITE0 = "timm-tf_efficientnet_lite0"
 
@@ -57,15 +61,21 @@ def canonical_encoder(name: str) -> str:
     spellings = {_loose(n): n for n in names} | {_loose(a): n for a, n in ENCODER_ALIASES.items()}
     if _loose(wanted) in spellings:
         return spellings[_loose(wanted)]
-    close = list(
-        dict.fromkeys(spellings[m] for m in difflib.get_close_matches(_loose(wanted), spellings, n=4))
-    )
+    close = closest_names(_loose(wanted), spellings)
+    close = list(dict.fromkeys(spellings[match] for match in close))
     hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"There are {len(names)}."
     raise ModelError(
         f"There is no encoder {name!r}. {hint} "
         "`napari_micro_ktnet.model.encoders.encoder_names()` lists every name; "
         f"the usual ones are {LITE0!r} and 'se_resnext50_32x4d'."
     )
+
+
+def closest_names(wanted: str, names: Iterable[str], count: int = 3) -> list[str]:
+    """Names that continue `wanted`, then names that are spelt alike."""
+    names = list(names)
+    longer = [name for name in names if wanted and name.startswith(wanted)]
+    return list(dict.fromkeys(longer + difflib.get_close_matches(wanted, names, n=count)))[:count]
 
 
 def _loose(name: str) -> str:

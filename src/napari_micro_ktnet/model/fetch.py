@@ -165,13 +165,14 @@ def iter_fetch(
 def _acquire(lock: FileLock, part: Path) -> Generator[FetchReport, None, None]:
     """Wait for another fetch of the same file, showing how far it is."""
     while True:
-        try:
-            with writing(Path(lock.lock_file)):
+        with writing(part):
+            try:
                 lock.acquire(timeout=_LOCK_POLL_S)
-        except Timeout:
-            yield FetchReport(part.stat().st_size if part.is_file() else 0, None)
-        else:
-            return
+            except Timeout:
+                received = part.stat().st_size if part.is_file() else 0
+            else:
+                return
+        yield FetchReport(received, None)
 
 
 def _finish(part: Path, path: Path, url: str) -> None:

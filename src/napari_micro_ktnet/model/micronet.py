@@ -6,12 +6,12 @@ https://github.com/nasa/pretrained-microscopy-models. Nothing here touches the n
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, get_args
 
 from napari_micro_ktnet.errors import WeightsError
+from napari_micro_ktnet.model.encoders import closest_names
 
 MicroNetVariant = Literal["micronet", "imagenet-micronet"]
 VARIANTS: tuple[MicroNetVariant, ...] = get_args(MicroNetVariant)
@@ -147,9 +147,7 @@ def find_micronet(encoder: str, variant: str) -> MicroNetEntry:
     if other:
         hint = f"It is published as {other[0]!r} only."
     else:
-        close = [
-            entries[m].encoder for m in difflib.get_close_matches(_loose(encoder), entries, n=3, cutoff=0.5)
-        ]
+        close = [entries[match].encoder for match in closest_names(_loose(encoder), entries)]
         hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
         hint += f"Published are: {', '.join(e.encoder for e in entries.values())}."
     raise WeightsError(f"There are no {variant!r} weights of the encoder {encoder!r}. {hint}")

@@ -65,7 +65,28 @@ def build_encoder(name: str) -> nn.Module:
                 f"The encoder {name!r} cannot be built: {error}. "
                 "Expected a five-level encoder of segmentation-models-pytorch, such as 'se_resnext50_32x4d'."
             ) from error
+    set_tensorflow_epsilon(encoder, name)
     return cast("nn.Module", encoder)
+
+
+def set_tensorflow_epsilon(encoder: nn.Module, name: str) -> None:
+    """Give encoders whose weights were trained by TensorFlow its batch-normalisation epsilon.
+
+    segmentation-models-pytorch builds ``timm-tf_*`` encoders with torch's 1e-5; the weights were
+    trained with 1e-3, and with the smaller one their channels of little variance come out far
+    too large whenever the statistics are taken from the batch.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        Changed in place.
+    name : str
+        Its name.
+    """
+    if name.startswith("timm-tf_"):
+        for module in encoder.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = 1e-3
 
 
 class ConvBlock(nn.Sequential):
@@ -103,9 +124,10 @@ class SCSE(nn.Module):
         self.spatial = nn.Sequential(nn.Conv2d(channels, 1, 1), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, Y, X)`` to ``(N, C, Y, X)``."""
+        """Weight a feature map ``(N, C, Y, X)``."""
         # x * (c + s) equals x * c + x * s with one pass over the feature map less.
-        return x * (self.channel(x) + self.spatial(x))
+        weight: Tensor = self.channel(x) + self.spatial(x)
+        return x * weight
 
 
 class DecoderBlock(nn.Module):
@@ -173,7 +195,7 @@ class UNetDecoder(nn.Module):
         )
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Encoder levels, finest first, to ``(N, 16, Y, X)``."""
+        """Turn encoder levels, finest first, into ``(N, 16, Y, X)``."""
         x = features[-1]
         skips = [*reversed(features[1:-1]), None]
         for block, skip in zip(self.blocks, skips, strict=True):
@@ -270,7 +292,7 @@ class PaddedNetwork(nn.Module):
         return cast("nn.Module", self.network.encoder)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, 3, Y, X)`` to logits ``(N, channels, Y, X)``."""
+        """Turn ``(N, 3, Y, X)`` into logits ``(N, channels, Y, X)``."""
         height, width = x.shape[-2:]
         forward = cast("Callable[[Tensor], Tensor]", self.network)
         return forward(pad_to_stride(x, self.stride))[..., :height, :width]

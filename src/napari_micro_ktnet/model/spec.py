@@ -128,7 +128,7 @@ class ModelSpec(_Frozen):
     @field_validator("pixel_size_nm")
     @classmethod
     def _positive(cls, size: tuple[float, float] | None) -> tuple[float, float] | None:
-        if size is not None and not (0 < min(size) and max(size) < float("inf")):
+        if size is not None and not (min(size) > 0 and max(size) < float("inf")):
             raise ValueError(f"pixel size must be positive and finite, found {size}")
         return size
 

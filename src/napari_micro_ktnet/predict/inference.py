@@ -180,9 +180,7 @@ def iter_segment(
     )
 
 
-def _analysed(
-    pixels: NDArray[Any], rows: slice, region: NDArray[np.bool_] | None
-) -> NDArray[np.bool_]:
+def _analysed(pixels: NDArray[Any], rows: slice, region: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
     """Where to look, ``(Y, X)``."""
     shape = pixels.shape[-2:]
     analysed = np.zeros(shape, bool)
@@ -297,9 +295,7 @@ class _Runner:
             (shape[0], shape[1]), tile=self.options.tile, overlap=self.options.overlap, budget=self.budget
         )
 
-    def _forward(
-        self, pixels: NDArray[Any], stretch: Stretch, batch: Sequence[Tile]
-    ) -> NDArray[np.float32]:
+    def _forward(self, pixels: NDArray[Any], stretch: Stretch, batch: Sequence[Tile]) -> NDArray[np.float32]:
         """Probabilities ``(N, C, Y, X)`` of the padded tiles of one batch."""
         grey = np.stack([np.pad(stretch(pixels[t.rows, t.columns]), t.padding, "symmetric") for t in batch])
         x = normalise(torch.from_numpy(grey).to(self.device), self.model.spec.normalization)
@@ -363,9 +359,7 @@ def _bounds(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def _report(
-    tile: Tile, done: int, total: int, top: int, left: int, out: NDArray[np.float32]
-) -> TileReport:
+def _report(tile: Tile, done: int, total: int, top: int, left: int, out: NDArray[np.float32]) -> TileReport:
     rows = slice(tile.rows.start + top, tile.rows.stop + top)
     columns = slice(tile.columns.start + left, tile.columns.stop + left)
     return TileReport(done, total, 0, rows, columns, out)

@@ -73,7 +73,7 @@ def find_stretch(
             "The analysed part of the image holds no finite grey value (all NaN or infinite, or nothing "
             "inside the region). Choose another image or region."
         )
-    low, high = np.percentile(values, normalization.percentiles)
+    low, high = np.percentile(values.astype(np.float64), normalization.percentiles)
     if high <= low:
         low, high = float(values.min()), float(values.max())
     return Stretch(float(low), float(high), normalization.clip)

@@ -72,6 +72,7 @@ def probability_to_labels(
     """Turn class probabilities ``(C, ..., Y, X)`` into labels; see `Segmentation.labels`."""
     if not 0 <= threshold <= 1:
         raise InputError(f"The threshold must be from 0 to 1, found {threshold}.")
+    labels: NDArray[np.uint8]
     if len(probability) == 1:
         labels = (probability[0] >= threshold).astype(np.uint8)
     else:

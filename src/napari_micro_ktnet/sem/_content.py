@@ -105,9 +105,8 @@ def apply_palette(indices: NDArray[Any], palette: NDArray[np.uint16]) -> tuple[N
 
 def inverted(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
     """Turn values that count from white into values that count from black."""
-    if pixels.dtype == bool:
-        return np.asarray(np.logical_not(pixels))
     if pixels.dtype.kind == "u":
         return np.asarray(pixels.dtype.type(2**bits - 1) - pixels)
-    # Signed and floating-point values have no white to count from.
+    # Signed and real values have no white to count from; bool arrays come from tifffile, which
+    # declares them to count from white without turning them round.
     return pixels

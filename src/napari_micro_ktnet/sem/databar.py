@@ -27,6 +27,8 @@ _JPEG_BLOCK = 8
 _BLOCKS = 16
 _LARGEST_COLUMNS = 1536
 _LARGEST_SHARE = 0.30
+# One line of text with the room around it.
+_LARGEST_TEXT_SHARE = 0.08
 _SMALLEST_ROWS = 10
 _SMALLEST_SHARE = 0.015
 # Rows of the image that may follow below a floating bar.
@@ -130,13 +132,12 @@ class _Rows:
         return len(self.content)
 
     @cached_property
-    def content_in(self) -> NDArray[np.float32]:
+    def content_in(self) -> NDArray[np.float64]:
         """Share of content in each of the blocks of columns, shape (R, blocks)."""
+        # Not a matrix product: that would wake the threads of the linear algebra library.
         width = self.content.shape[1] // _BLOCKS
-        block = np.arange(width * _BLOCKS) // width
-        average = (block[:, None] == np.arange(_BLOCKS)).astype(np.float32) / width
-        shares: NDArray[np.float32] = self.content[:, : len(block)].astype(np.float32) @ average
-        return shares
+        blocks = [self.content[:, i * width : (i + 1) * width] for i in range(_BLOCKS)]
+        return np.stack([np.count_nonzero(block, axis=1) / width for block in blocks], axis=1)
 
     @cached_property
     def line(self) -> NDArray[np.bool_]:
@@ -226,7 +227,8 @@ def _belongs(rows: _Rows, row: int, top: int, bottom: int) -> bool:
     if rows.line[row:top].all():
         return True
     share = rows.content_share[row:top]
-    if top - row > 1.5 * (bottom - top) or rows.drawn[row:top].mean() <= 0.9:
+    highest = min(1.5 * (bottom - top), _LARGEST_TEXT_SHARE / _LARGEST_SHARE * len(rows))
+    if top - row > highest or rows.drawn[row:top].mean() <= 0.9:
         return False
     # Lines of text have clear rows between them, particles lie anywhere.
     gap, busy = np.percentile(share, (10, 80))

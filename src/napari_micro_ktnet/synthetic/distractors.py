@@ -120,10 +120,12 @@ def _stroke(image: Field, path: Floats, width: Floats, level: float, rim: float)
             image[at] = np.maximum(image[at], rim * np.exp(-(((d - w - 1) / 0.8) ** 2)) * (1 - inside))
 
 
-def _walk(rng: np.random.Generator, shape: tuple[int, int], steps: int, step: float, bend: float) -> Floats:
+def _walk(rng: np.random.Generator, shape: tuple[int, int], steps: int, bend: float, jag: float) -> Floats:
+    """Path ``(steps, 2)`` of (x, y), 1.2 px a step: slow turns of ``bend`` and kinks of ``jag`` radians."""
     heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, bend, steps))
+    heading += np.repeat(rng.normal(0, jag, steps // 5 + 1), 5)[:steps]
     start = rng.uniform((0, 0), (shape[1], shape[0]))
-    moves = np.column_stack([np.cos(heading), np.sin(heading)]) * step
+    moves = np.column_stack([np.cos(heading), np.sin(heading)]) * 1.2
     return np.asarray(start + np.cumsum(moves, axis=0))
 
 
@@ -131,7 +133,7 @@ def add_cracks(rng: np.random.Generator, image: Field, spec: SceneSpec) -> None:
     """Dark, jagged cracks."""
     for _ in range(_count(rng, spec.cracks, image.shape)):
         steps = int(np.exp(rng.uniform(np.log(6), np.log(130))))
-        path = _walk(rng, image.shape, steps, 1.2, 0.35)
+        path = _walk(rng, image.shape, steps, 0.03, 0.7)
         taper = np.sin(np.linspace(0.1, np.pi - 0.1, steps)) * rng.uniform(0.5, 2.2)
         width = np.maximum(0.3, taper * rng.lognormal(0, 0.3, steps))
         _stroke(image, path, width, spec.matrix_level * rng.uniform(0, 0.5), 0.0)
@@ -141,7 +143,7 @@ def add_scratches(rng: np.random.Generator, image: Field, spec: SceneSpec) -> No
     """Thin bright lines, nearly straight."""
     for _ in range(_count(rng, spec.scratches, image.shape)):
         steps = int(rng.integers(12, 150))
-        path = _walk(rng, image.shape, steps, 1.2, 0.02)
+        path = _walk(rng, image.shape, steps, 0.02, 0.0)
         width = np.maximum(0.25, np.sin(np.linspace(0.1, np.pi - 0.1, steps)) * rng.uniform(0.4, 1.6))
         _stroke(image, path, width, spec.matrix_level + rng.uniform(0.1, 0.5), 0.0)
 

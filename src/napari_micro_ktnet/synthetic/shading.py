@@ -80,7 +80,7 @@ def compose(rng: np.random.Generator, ground: Field, surface: Surface, spec: Sce
     count = int(surface.labels.max(initial=0)) + 1
     gain = spec.particle_level * rng.lognormal(0, spec.particle_spread, count)
     cover = np.where(rng.random(count) < spec.embedded_fraction, rng.uniform(0.35, 0.85, count), 0.0)
-    lift = rng.uniform(0.12, 0.35, count)
+    lift = max(0.15, spec.particle_level - spec.matrix_level) * rng.uniform(0.25, 0.8, count)
     if count == 1:
         return ground
     inside = surface.labels > 0

@@ -107,8 +107,8 @@ def _impulses(rng: np.random.Generator, shape: tuple[int, int], share: float) ->
 
 
 def _fibrous(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> Field:
-    angle = swirl(rng, shape, rng.uniform(10, 45), rng.uniform(0.25, 0.6))
     length = scale * rng.uniform(1.2, 2.8)
+    angle = swirl(rng, shape, max(4 * length, rng.uniform(12, 45)), rng.uniform(0.25, 0.6))
     if rng.random() < 0.5:
         source = _impulses(rng, shape, rng.uniform(0.05, 0.2) / (length * scale))
         worms = np.clip(oriented_noise(source, angle, 0.3 * scale, length), 0, 4)
@@ -123,8 +123,8 @@ def _fibrous(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> 
 
 
 def _lamellar(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> Field:
-    angle = swirl(rng, shape, rng.uniform(60, 160), rng.uniform(0.1, 0.35))
     length = scale * rng.uniform(1.2, 2.8)
+    angle = swirl(rng, shape, max(5 * length, rng.uniform(60, 160)), rng.uniform(0.1, 0.35))
     source = _impulses(rng, shape, rng.uniform(0.04, 0.14) / (length * scale))
     source *= np.clip(rng.uniform(0.4, 1.5) + smooth_noise(rng, shape, 40), 0, 1.5)
     angle = angle + 0.35 * smooth_noise(rng, shape, 2 * length)

@@ -40,9 +40,7 @@ def take_crop(
     mask : Tensor, (size, size), uint8
     """
     side = max(2, round(size / magnification))
-    rows, columns = (
-        _span(c, side, length) for c, length in zip(centre, image.shape, strict=True)
-    )
+    rows, columns = (_span(c, side, length) for c, length in zip(centre, image.shape, strict=True))
     x = torch.from_numpy(image[rows, columns].astype(np.float32))
     t = torch.from_numpy(mask[rows, columns])
     if x.shape != (side, side):
@@ -93,10 +91,11 @@ def _optics(image: Tensor, rng: np.random.Generator, config: AugmentConfig) -> T
         return image
     sigma = rng.uniform(0.3, config.blur_sigma)
     width = 2 * int(np.ceil(3 * sigma)) + 1
-    blurred = tv.gaussian_blur(image[None], [width, width], [sigma, sigma])[0]
+    blurred: Tensor = tv.gaussian_blur(image[None], [width, width], [sigma, sigma])[0]
     if draw < config.blur:
         return blurred
-    return image + float(rng.uniform(0.3, 1.2)) * (image - blurred)
+    sharpened: Tensor = image + float(rng.uniform(0.3, 1.2)) * (image - blurred)
+    return sharpened
 
 
 def _grey_values(image: Tensor, rng: np.random.Generator, config: AugmentConfig) -> Tensor:

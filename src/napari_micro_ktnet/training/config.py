@@ -176,5 +176,6 @@ def preset(name: str, **overrides: Any) -> TrainingConfig:
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(
-            f"The training setting {'.'.join(map(str, first['loc']))} cannot be {first['input']!r}: {first['msg']}."
+            f"The training setting {'.'.join(map(str, first['loc']))} cannot be {first['input']!r}: "
+            f"{first['msg']}."
         ) from error

@@ -25,7 +25,7 @@ from napari_micro_ktnet.training.config import TrainingConfig
 from napari_micro_ktnet.training.dataset import CropSampler, ImagePair
 from napari_micro_ktnet.training.losses import IGNORE, segmentation_loss
 from napari_micro_ktnet.training.precision import depthwise_in_float32
-from napari_micro_ktnet.training.start import start_network
+from napari_micro_ktnet.training.start import encoder_of, start_network
 
 MODEL_FILE = "model.safetensors"
 
@@ -179,7 +179,7 @@ class _Trainer:
             depthwise_in_float32(network)
         self.network = network.to(self.device).to(memory_format=torch.channels_last).train()
         self.averaged = copy.deepcopy(self.network) if config.ema else self.network
-        encoder = list(network.encoder.parameters())
+        encoder = list(encoder_of(network).parameters())
         inside = {id(p) for p in encoder}
         rest = [p for p in network.parameters() if id(p) not in inside]
         groups = [{"params": encoder, "lr": config.lr_encoder}, {"params": rest, "lr": config.lr_decoder}]
@@ -213,7 +213,7 @@ class _Trainer:
                 "Lower the learning rates, or use precision float32."
             )
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.schedule.step()
         self._average(step)

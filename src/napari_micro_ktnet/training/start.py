@@ -65,13 +65,13 @@ def start_network(config: TrainingConfig, pairs: Sequence[ImagePair]) -> tuple[n
         return network, spec
     if config.init == "imagenet":
         state = imagenet_state_dict(encoder)
-        load_encoder_weights(_encoder(network), encoder, state, source="imagenet")
+        load_encoder_weights(encoder_of(network), encoder, state, source="imagenet")
         return network, spec
     if config.init in ("micronet", "imagenet-micronet"):
-        from napari_micro_ktnet.model.fetch import fetch
+        from napari_micro_ktnet.model.fetch import cached_micronet
 
-        path = fetch(encoder, config.init)
-        load_encoder_weights(_encoder(network), encoder, read_state_dict(path), source=str(path))
+        path = cached_micronet(encoder, config.init)
+        load_encoder_weights(encoder_of(network), encoder, read_state_dict(path), source=str(path))
         return network, spec
     return _from_file(config.init, network, spec)
 
@@ -80,7 +80,7 @@ def _from_file(init: str, network: nn.Module, spec: ModelSpec) -> tuple[nn.Modul
     """Start from a model by name or path, or from encoder weights by path."""
     path = Path(init)
     if path.is_file() and not _is_model(path):
-        load_encoder_weights(_encoder(network), spec.encoder, read_state_dict(path), source=init)
+        load_encoder_weights(encoder_of(network), spec.encoder, read_state_dict(path), source=init)
         return network, spec
     model = load_model(init)
     same = ("architecture", "encoder", "upsampling", "scse")
@@ -97,9 +97,7 @@ def _from_file(init: str, network: nn.Module, spec: ModelSpec) -> tuple[nn.Modul
         own = network.state_dict()
         state = {k: v if v.shape == own[k].shape else own[k] for k, v in state.items()}
     network.load_state_dict(state)
-    spec = spec.model_copy(
-        update={"normalization": model.spec.normalization, "licence": model.spec.licence}
-    )
+    spec = spec.model_copy(update={"normalization": model.spec.normalization, "licence": model.spec.licence})
     return network, spec
 
 
@@ -111,7 +109,8 @@ def _is_model(path: Path) -> bool:
     return True
 
 
-def _encoder(network: nn.Module) -> nn.Module:
+def encoder_of(network: nn.Module) -> nn.Module:
+    """Give the encoder inside any network of `build_network`."""
     encoder = network.encoder
     assert isinstance(encoder, nn.Module)  # noqa: S101 - for the type checker
     return encoder

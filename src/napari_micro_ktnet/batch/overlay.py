@@ -1,0 +1,107 @@
+"""Pictures of labels over an image, for people to look at."""
+
+from __future__ import annotations
+
+import os
+from io import BytesIO
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import binary_erosion
+
+from napari_micro_ktnet.errors import OutputError
+from napari_micro_ktnet.model.spec import LabelClass
+
+TRUE_POSITIVE, FALSE_NEGATIVE, FALSE_POSITIVE = (255, 221, 0), (0, 200, 0), (230, 30, 30)
+"""Colours of the paper's overlays: yellow, green, red; true negatives stay grey here."""
+
+_FILL = 0.25
+
+
+def class_overlay(
+    pixels: NDArray[np.generic], labels: NDArray[np.integer], classes: tuple[LabelClass, ...]
+) -> NDArray[np.uint8]:
+    """Draw every class as a translucent area with an opaque outline.
+
+    Parameters
+    ----------
+    pixels, labels : ndarray, (Y, X)
+        Grey values, and label values from 0.
+    classes : tuple of LabelClass
+        Colours; label value 1 is the first.
+
+    Returns
+    -------
+    ndarray of uint8, (Y, X, 3)
+    """
+    out = _grey_rgb(pixels)
+    width = max(1, round(min(labels.shape) / 700))
+    for value, entry in enumerate(classes, 1):
+        color = np.array([int(entry.color[i : i + 2], 16) for i in (1, 3, 5)], float)
+        inside = labels == value
+        out[inside] = (1 - _FILL) * out[inside] + _FILL * color
+        out[inside & ~binary_erosion(inside, iterations=width)] = color
+    return out.astype(np.uint8)
+
+
+def error_overlay(
+    pixels: NDArray[np.generic], prediction: NDArray[np.bool_], truth: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """Colour true positives yellow, false negatives green, false positives red.
+
+    Parameters
+    ----------
+    pixels, prediction, truth : ndarray, (Y, X)
+        Grey values and two masks.
+
+    Returns
+    -------
+    ndarray of uint8, (Y, X, 3)
+    """
+    out = _grey_rgb(pixels)
+    cases = (
+        (prediction & truth, TRUE_POSITIVE),
+        (~prediction & truth, FALSE_NEGATIVE),
+        (prediction & ~truth, FALSE_POSITIVE),
+    )
+    for where, color in cases:
+        out[where] = 0.45 * out[where] + 0.55 * np.array(color, float)
+    return out.astype(np.uint8)
+
+
+def write_png(path: Path, picture: NDArray[np.uint8]) -> Path:
+    """Write ``(Y, X, 3)`` as PNG, under a temporary name first."""
+    buffer = BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG")
+    return write_bytes(path, buffer.getvalue())
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write a small file under a temporary name, then rename it.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written; nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        os.replace(temporary, path)  # noqa: PTH105 - replaces on every platform
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(
+            f"{path} could not be written ({error}). Check that the folder is writable and the disk has room."
+        ) from error
+    return path
+
+
+def _grey_rgb(pixels: NDArray[np.generic]) -> NDArray[np.float64]:
+    values = np.nan_to_num(pixels.astype(float))
+    low, high = np.percentile(values, (0.2, 99.8))
+    grey = np.clip((values - low) / max(high - low, 1e-12), 0, 1) * 255
+    return np.repeat(grey[..., None], 3, axis=2)

@@ -1,0 +1,87 @@
+"""Which files to segment, and under which names their results go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_micro_ktnet.errors import InputError
+from napari_micro_ktnet.sem.reader import SUFFIXES
+
+_OWN = ("_labels", "_probability", "_overlay")
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """One input file.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    stem : str
+        What the names of its results begin with; unique in the plan.
+    """
+
+    path: Path
+    stem: str
+
+
+def plan_files(inputs: Sequence[str | Path]) -> tuple[PlannedFile, ...]:
+    """List the images of files and folders.
+
+    Parameters
+    ----------
+    inputs : sequence of path
+        Files are taken whatever they are called, missing ones too, so that each gets its own
+        error later. Of folders the image files in them, not in subfolders; labels that an
+        earlier run wrote there are left out.
+
+    Returns
+    -------
+    tuple of PlannedFile
+        Files whose stems would collide get their suffix, then a number, added.
+
+    Raises
+    ------
+    InputError
+        A folder holds no image, or nothing was given.
+    """
+    paths: list[Path] = []
+    for given in inputs:
+        path = Path(given)
+        if not path.is_dir():
+            paths.append(path)
+            continue
+        inside = [
+            p
+            for p in sorted(path.iterdir())
+            if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and not p.stem.endswith(_OWN)
+        ]
+        if not inside:
+            raise InputError(
+                f"The folder {path} holds no image. Expected files ending in {', '.join(SUFFIXES)}."
+            )
+        paths += inside
+    if not paths:
+        raise InputError("No input was given. Name at least one image file or folder.")
+    paths = list(dict.fromkeys(paths))
+    return tuple(PlannedFile(p, s) for p, s in zip(paths, _unique_stems(paths), strict=True))
+
+
+def _unique_stems(paths: Sequence[Path]) -> list[str]:
+    # File systems that ignore case would let A.tif and a.tif overwrite each other.
+    same = Counter(p.stem.lower() for p in paths)
+    stems = [
+        p.stem if same[p.stem.lower()] == 1 else f"{p.stem}_{p.suffix.lstrip('.').lower()}" for p in paths
+    ]
+    taken: set[str] = set()
+    for i, stem in enumerate(stems):
+        name, number = stem, 2
+        while name.lower() in taken:
+            name, number = f"{stem}_{number}", number + 1
+        taken.add(name.lower())
+        stems[i] = name
+    return stems

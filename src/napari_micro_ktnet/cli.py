@@ -1,0 +1,192 @@
+"""``micro-ktnet``: arguments to configurations to the core, progress bars, nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from napari_micro_ktnet import __version__
+from napari_micro_ktnet._cli import commands
+from napari_micro_ktnet.errors import DataError, FetchError, InputError, MicroKTNetError, ModelError
+
+ALL_DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the program's name; ``sys.argv`` if not given.
+
+    Returns
+    -------
+    int
+        0 all done, 1 some inputs failed or the job could not be done, 2 wrong use.
+    """
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    warnings.showwarning = _show_warning
+    try:
+        return int(options.run(options))
+    except MicroKTNetError as error:
+        if options.debug:
+            raise
+        print(f"micro-ktnet: {error}", file=sys.stderr)
+        wrong = isinstance(error, (InputError, DataError, ModelError)) and not isinstance(error, FetchError)
+        return WRONG_USE if wrong else SOME_FAILED
+    except KeyboardInterrupt:
+        if options.debug:
+            raise
+        print("micro-ktnet: stopped. What was finished before is kept.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return SOME_FAILED
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print warnings meant for users as one line; those of libraries are for developers."""
+    if issubclass(category, UserWarning):
+        print(f"micro-ktnet: {message}", file=sys.stderr)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands; torch is not imported."""
+    parser = argparse.ArgumentParser(
+        prog="micro-ktnet", description="Find agglomerates in SEM images with Micro-KTNet."
+    )
+    parser.add_argument("--version", action="version", version=f"micro-ktnet {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show a traceback on errors")
+    sub = parser.add_subparsers(required=True, metavar="COMMAND")
+    _demo(sub, common)
+    _segment(sub, common)
+    _train(sub, common)
+    _info(sub, common)
+    _models(sub, common)
+    return parser
+
+
+_Sub = argparse._SubParsersAction  # the type that argparse gives but does not name publicly
+
+
+def _demo(sub: _Sub[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    p = sub.add_parser("demo", parents=[common], help="segment a synthetic SEM image and score the result")
+    p.add_argument("--output", type=Path, default=Path("micro-ktnet-demo"), metavar="DIR")
+    p.add_argument("--viewer", action="store_true", help="open the result in napari")
+    p.add_argument("--device", default="auto")
+    p.set_defaults(run=commands.demo)
+
+
+def _segment(sub: _Sub[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    p = sub.add_parser("segment", parents=[common], help="segment SEM images into label files")
+    p.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="image files and folders")
+    p.add_argument("--output", required=True, type=Path, metavar="DIR")
+    p.add_argument("--model", default="starter", metavar="NAME|PATH")
+    p.add_argument("--threshold", type=_share, default=0.5, metavar="F", help="0 to 1 (default 0.5)")
+    p.add_argument("--tile", type=int, metavar="N", help="tile side in pixels (default: chosen)")
+    p.add_argument(
+        "--overlap", type=float, default=0.125, metavar="F", help="share of a tile (default 0.125)"
+    )
+    p.add_argument("--batch-size", type=int, default=1, metavar="N", help="tiles per pass (default 1)")
+    p.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:N, mps")
+    p.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
+    p.add_argument("--rescale", action="store_true", help="bring images to the model's pixel size first")
+    p.add_argument("--save-probability", action="store_true", help="write <stem>_probability.tif too")
+    p.add_argument("--save-overlay", action="store_true", help="write <stem>_overlay.png too")
+    p.set_defaults(run=commands.segment)
+
+
+def _train(sub: _Sub[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    p = sub.add_parser("train", parents=[common], help="train a model on images with masks")
+    p.add_argument("--images", required=True, type=Path, metavar="DIR")
+    p.add_argument(
+        "--masks", required=True, type=Path, metavar="DIR", help="same stems, '_mask' and '_labels' ignored"
+    )
+    p.add_argument("--output", required=True, type=Path, metavar="DIR", help="gets model.safetensors")
+    p.add_argument(
+        "--encoder", default="timm-tf_efficientnet_lite0", help="any of segmentation-models-pytorch"
+    )
+    p.add_argument(
+        "--init",
+        default=None,
+        metavar="starter|imagenet|micronet|imagenet-micronet|random|PATH",
+        help="starting weights (default: starter for its own encoder, else random)",
+    )
+    p.add_argument("--preset", choices=["quick", "thorough", "paper"], default="quick")
+    p.add_argument("--steps", type=int, metavar="N")
+    p.add_argument("--batch-size", type=int, metavar="N")
+    p.add_argument("--crop", type=int, metavar="N", help="side of training crops in pixels")
+    p.add_argument("--seed", type=int, metavar="N")
+    p.add_argument("--device", default="auto", metavar="D")
+    p.add_argument("--val-images", type=Path, metavar="DIR", help="default: some images are held back")
+    p.add_argument("--val-masks", type=Path, metavar="DIR")
+    p.add_argument("--mask-colors", nargs="+", type=_color, metavar="NAME=R,G,B", help="classes of RGB masks")
+    p.set_defaults(run=commands.train)
+
+
+def _info(sub: _Sub[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    p = sub.add_parser("info", parents=[common], help="show what SEM files say about themselves")
+    p.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    p.add_argument("--json", action="store_true", help="print a JSON list")
+    p.set_defaults(run=commands.info)
+
+
+def _models(sub: _Sub[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    models = sub.add_parser("models", help="list, add and remove models; fetch MicroNet weights")
+    actions = models.add_subparsers(required=True, metavar="ACTION")
+    actions.add_parser("list", parents=[common], help="models known by name").set_defaults(
+        run=commands.models_list
+    )
+    p = actions.add_parser("show", parents=[common], help="everything a model says about itself")
+    p.add_argument("name", metavar="NAME|PATH")
+    p.set_defaults(run=commands.models_show)
+    p = actions.add_parser("add", parents=[common], help="copy a model file into the models folder")
+    p.add_argument("file", type=Path)
+    p.add_argument("--name", required=True)
+    p.set_defaults(run=commands.models_add)
+    p = actions.add_parser("remove", parents=[common], help="delete a model from the models folder")
+    p.add_argument("name")
+    p.set_defaults(run=commands.models_remove)
+    p = actions.add_parser("fetch", parents=[common], help="download MicroNet encoder weights from NASA")
+    p.add_argument("encoder")
+    p.add_argument("--variant", choices=["micronet", "imagenet-micronet"], default="imagenet-micronet")
+    p.set_defaults(run=commands.models_fetch)
+    p = actions.add_parser("import", parents=[common], help="take MicroNet encoder weights from a local file")
+    p.add_argument("file", type=Path)
+    p.add_argument("--encoder", required=True)
+    p.add_argument("--variant", choices=["micronet", "imagenet-micronet"], required=True)
+    p.set_defaults(run=commands.models_import)
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, found {text}")
+    return value
+
+
+def _color(text: str) -> tuple[str, tuple[int, int, int]]:
+    name, _, numbers = text.partition("=")
+    parts = numbers.split(",")
+    if not name or len(parts) != 3 or not all(p.strip().isdecimal() and int(p) <= 255 for p in parts):
+        raise argparse.ArgumentTypeError(
+            f"expected NAME=R,G,B with 0..255, such as oxide=255,0,0; found {text!r}"
+        )
+    return name, (int(parts[0]), int(parts[1]), int(parts[2]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

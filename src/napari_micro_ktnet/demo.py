@@ -1,0 +1,79 @@
+"""The main job from end to end on an image whose truth is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from napari_micro_ktnet.batch.overlay import error_overlay, write_bytes, write_png
+from napari_micro_ktnet.batch.plan import plan_files
+from napari_micro_ktnet.batch.segmentation import FileDone, FileProgress, iter_segment_files
+from napari_micro_ktnet.measurement.scores import PixelScores, confusion_matrix, scores_from_confusion
+from napari_micro_ktnet.model.registry import Model
+from napari_micro_ktnet.sem import read_sem, write_image, write_labels
+from napari_micro_ktnet.synthetic import masterbatch_image
+
+SEED = 7
+NAME = "masterbatch"
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demonstration made.
+
+    Attributes
+    ----------
+    image, labels, truth, overlay, record : Path
+        Its files.
+    scores : PixelScores
+        Of the prediction against the exact truth, pooled over the pixels of the one image.
+    """
+
+    image: Path
+    labels: Path
+    truth: Path
+    overlay: Path
+    record: Path
+    scores: PixelScores
+
+
+def iter_demo(output: Path, model: Model) -> Iterator[FileProgress | DemoResult]:
+    """Render an image, segment its file, score the labels; the last thing yielded is the result.
+
+    Parameters
+    ----------
+    output : Path
+        Folder for all files, made if missing.
+    model : Model
+        From `load_model`.
+    """
+    scene = masterbatch_image(seed=SEED, data_bar=True)
+    output.mkdir(parents=True, exist_ok=True)
+    image = write_image(output / f"{NAME}.tif", scene.pixels, scene.pixel_size)
+    truth = write_labels(output / f"{NAME}_truth.tif", scene.mask, scene.pixel_size)
+    for report in iter_segment_files(plan_files([image]), output, model):
+        if isinstance(report, FileProgress):
+            yield report
+            continue
+        yield _finish(report, output, image, truth)
+
+
+def _finish(report: FileDone, output: Path, image: Path, truth: Path) -> DemoResult:
+    if report.error is not None:
+        raise report.error
+    (record,) = report.records
+    labels = output / record.labels
+    rows = slice(*record.analysed_region.rows)
+    predicted = read_sem(labels).pixels[rows] == 1
+    expected = read_sem(truth).pixels[rows] > 0
+    matrix = confusion_matrix(predicted.astype(int), expected.astype(int), 2)
+    scores = scores_from_confusion(matrix)[0]
+    overlay = write_png(
+        output / f"{NAME}_overlay.png", error_overlay(read_sem(image).pixels[rows], predicted, expected)
+    )
+    path = output / f"{NAME}.json"
+    content = record.model_dump(mode="json") | {"scores": asdict(scores), "averaging": "pooled over pixels"}
+    write_bytes(path, json.dumps(content, indent=2).encode())
+    return DemoResult(image, labels, truth, overlay, path, scores)

@@ -1,0 +1,64 @@
+"""Small things that several tests build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from napari_micro_ktnet.model.architectures import build_network
+from napari_micro_ktnet.model.checkpoint import save_checkpoint
+from napari_micro_ktnet.model.registry import Model
+from napari_micro_ktnet.model.spec import LabelClass, ModelSpec
+
+IDENTITY = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+
+
+class PixelNetwork(nn.Module):
+    """Logits that depend on each pixel alone, so that tiling must not change anything."""
+
+    def __init__(self, channels: int = 1, most_pixels: int | None = None) -> None:
+        super().__init__()
+        self.channels = channels
+        self.most_pixels = most_pixels
+        self.shapes: list[tuple[int, ...]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.shapes.append(tuple(x.shape))
+        if self.most_pixels is not None and x.shape[0] * x.shape[2] * x.shape[3] > self.most_pixels:
+            raise torch.OutOfMemoryError("out of memory (made up by the test)")
+        grey = x.mean(dim=1, keepdim=True)
+        return torch.cat([(grey - 0.5) * 8 * (i + 1) for i in range(self.channels)], dim=1)
+
+
+def pixel_model(classes: int = 1, *, most_pixels: int | None = None, pixel_size=None) -> Model:
+    """A model whose probability is a known function of the stretched grey value."""
+    names = tuple(LabelClass(name=f"class {i}", color="#ff0000") for i in range(1, classes + 1))
+    spec = ModelSpec(
+        classes=names,
+        normalization={"percentiles": (0.0, 100.0), **IDENTITY},
+        pixel_size_nm=pixel_size,
+    )
+    return Model("pixels", PixelNetwork(spec.channels, most_pixels).eval(), spec)
+
+
+def small_model_file(path: Path, **spec: object) -> Path:
+    """A model file with random weights of a small encoder."""
+    torch.manual_seed(0)
+    description = ModelSpec(encoder="resnet18", **spec)
+    return save_checkpoint(path, build_network(description), description)
+
+
+def blobs(shape: tuple[int, int] = (96, 128), seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A noisy grey image with bright discs, and their mask."""
+    rng = np.random.default_rng(seed)
+    y, x = np.indices(shape)
+    mask = np.zeros(shape, bool)
+    for _ in range(6):
+        cy, cx, r = rng.integers(shape[0]), rng.integers(shape[1]), rng.integers(6, 14)
+        mask |= (y - cy) ** 2 + (x - cx) ** 2 < r**2
+    grey = 60 + 110 * mask + rng.normal(0, 8, shape)
+    return grey.clip(0, 255).astype(np.uint8), mask.astype(np.uint8)

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from helpers import blobs, pixel_model
+from numpy.typing import NDArray
+
+from napari_micro_ktnet.errors import InputError, ReadError
+from napari_micro_ktnet.predict.device import autocast_dtype, pick_device
+from napari_micro_ktnet.predict.inference import iter_segment, segment
+from napari_micro_ktnet.predict.intensity import find_stretch
+from napari_micro_ktnet.predict.result import probability_to_labels
+from napari_micro_ktnet.sem import DataBar, SEMImage
+
+EXACT = {"device": "cpu", "precision": "float32"}
+
+
+def expected(grey: NDArray[np.generic], *, low: float, high: float, gain: float = 1.0) -> NDArray[np.float64]:
+    """Probability of the pixel network, worked out without it."""
+    x = (grey.astype(float) - low) / (high - low)
+    return 1 / (1 + np.exp(-gain * (x - 0.5) * 8))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"tile": 32}, {"tile": 64, "overlap": 0.5, "batch_size": 3}, {"tile": 96, "overlap": 0.0}],
+    ids=str,
+)
+def test_tiling_changes_nothing(options: dict[str, float]) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (150, 210)).astype(np.uint8)
+    result = segment(grey, pixel_model(), **options, **EXACT)
+    assert result.probability.shape == (1, 150, 210)
+    np.testing.assert_allclose(result.probability[0], expected(grey, low=0, high=255), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda g: g.astype(np.uint16) * 257,
+        lambda g: g.astype(np.float64) / 255,
+        lambda g: g.astype(np.int32) - 1000,
+        lambda g: np.repeat(g[..., None], 3, axis=2),
+        lambda g: np.dstack([g, g, g, np.full_like(g, 255)]),
+        lambda g: np.asfortranarray(g)[:],
+    ],
+    ids=["uint16", "float", "int32", "rgb", "rgba", "fortran"],
+)
+def test_the_type_of_the_pixels_does_not_matter(convert) -> None:
+    grey, _ = blobs()
+    reference = segment(grey, pixel_model(), **EXACT)
+    np.testing.assert_allclose(
+        segment(convert(grey), pixel_model(), **EXACT).probability, reference.probability, atol=1e-5
+    )
+
+
+def test_the_data_bar_is_left_out_and_comes_back_as_zero() -> None:
+    grey, _ = blobs((120, 100))
+    with_bar = np.vstack([grey, np.full((20, 100), 255, np.uint8)])
+    image = SEMImage(with_bar, data_bar=DataBar(120, 140, "pixels"), pixel_size=(5.0, 7.0))
+    result = segment(image, pixel_model(), **EXACT)
+    np.testing.assert_allclose(result.probability[:, :120], segment(grey, pixel_model(), **EXACT).probability)
+    assert result.pixel_size == (5.0, 7.0)
+    assert not result.analysed[120:].any()
+    assert not result.labels(0.0)[120:].any()
+    assert result.labels(0.0)[:120].all()
+
+
+def test_region() -> None:
+    grey, _ = blobs((130, 90))
+    region = np.zeros(grey.shape, bool)
+    region[40:100, 30:85] = True
+    region[60, 50] = False
+    result = segment(grey, pixel_model(), region=region, tile=32, **EXACT)
+    values = grey[region]
+    want = expected(grey, low=values.min(), high=values.max())
+    np.testing.assert_allclose(result.probability[0][region], want[region], atol=1e-5)
+    assert (result.probability[0][~region] == 0).all()
+    assert np.array_equal(result.analysed, region)
+
+
+def test_not_a_number_is_left_out() -> None:
+    grey = blobs()[0].astype(np.float32)
+    grey[10:20, 30:50] = np.nan
+    grey[0, 0] = np.inf
+    result = segment(grey, pixel_model(), **EXACT)
+    finite = np.isfinite(grey)
+    want = expected(grey, low=grey[finite].min(), high=grey[finite].max())
+    np.testing.assert_allclose(result.probability[0][finite], want[finite], atol=1e-5)
+    assert (result.labels(0.0) == finite).all()
+
+
+def test_stacks_go_slice_by_slice() -> None:
+    stack = np.stack([blobs(seed=i)[0] for i in range(3)])
+    stack[1] //= 2
+    result = segment(stack, pixel_model(2), **EXACT)
+    assert result.probability.shape == (3, 3, 96, 128)
+    assert result.labels().shape == stack.shape
+    for z in range(3):
+        np.testing.assert_allclose(
+            result.probability[:, z], segment(stack[z], pixel_model(2), **EXACT).probability, atol=1e-6
+        )
+
+
+def test_several_classes_are_a_softmax_with_matrix_first() -> None:
+    grey = np.tile(np.arange(256, dtype=np.uint8), (40, 1))
+    result = segment(grey, pixel_model(2), **EXACT)
+    logit = (grey / 255 - 0.5) * 8
+    parts = np.exp(np.stack([logit, 2 * logit, 3 * logit]))
+    np.testing.assert_allclose(result.probability, parts / parts.sum(0), atol=1e-5)
+
+
+def test_labels_of_several_classes() -> None:
+    probability = np.array([[0.6, 0.2, 0.4], [0.3, 0.3, 0.35], [0.1, 0.5, 0.25]])[:, None]
+    assert probability_to_labels(probability, 0.5).tolist() == [[0, 2, 1]]
+    assert probability_to_labels(probability, 0.7).tolist() == [[0, 2, 0]]
+    assert probability_to_labels(probability, 0.0).tolist() == [[1, 2, 1]]
+    with pytest.raises(InputError, match="0 to 1"):
+        probability_to_labels(probability, 1.5)
+
+
+def test_reports_cover_the_image_and_the_last_is_final() -> None:
+    grey, _ = blobs((200, 200))
+    steps = iter_segment(grey, pixel_model(), tile=96, **EXACT)
+    seen = np.zeros(grey.shape, bool)
+    reports = []
+    try:
+        while True:
+            report = next(steps)
+            seen[report.rows, report.columns] = True
+            reports.append((report.done, report.total))
+    except StopIteration as stop:
+        final = stop.value.probability
+    assert reports == [(i, 9) for i in range(1, 10)]
+    assert seen.all()
+    np.testing.assert_allclose(final[0], expected(grey, low=grey.min(), high=grey.max()), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("limit", "warned"),
+    [(2 * 96 * 96, ["2 tiles"]), (64 * 64, ["2 tiles", "1 tiles", "tiles of 128"])],
+)
+def test_out_of_memory_steps_down(limit: int, warned: list[str]) -> None:
+    grey = np.random.default_rng(1).integers(0, 256, (300, 280)).astype(np.uint8)
+    side = 96 if limit > 96 * 96 else 288
+    model = pixel_model(most_pixels=limit if side == 96 else 128 * 128)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = segment(grey, model, tile=side, batch_size=4, **EXACT)
+    messages = [str(w.message) for w in caught if "Memory" in str(w.message)]
+    assert len(messages) == len(warned)
+    for message, part in zip(messages, warned, strict=True):
+        assert part in message
+    np.testing.assert_allclose(result.probability[0], expected(grey, low=0, high=255), atol=1e-5)
+
+
+def test_no_memory_at_all_is_an_error_that_says_so() -> None:
+    with (
+        warnings.catch_warnings(action="ignore"),
+        pytest.raises(InputError, match="not enough memory"),
+    ):
+        segment(np.zeros((300, 300), np.uint8), pixel_model(most_pixels=10), **EXACT)
+
+
+def test_matching_the_pixel_size() -> None:
+    grey = np.zeros((80, 120), np.uint8)
+    grey[20:60, 30:90] = 200
+    image = SEMImage(grey, pixel_size=(20.0, 20.0))
+    model = pixel_model(pixel_size=(10.0, 10.0))
+    result = segment(image, model, match_pixel_size=True, **EXACT)
+    assert model.network.shapes[-1][2:] == (160, 256)  # twice as large, then a multiple of 32
+    assert result.probability.shape == (1, 80, 120)
+    inner = result.labels() == (grey > 0)
+    assert inner.mean() > 0.98
+    with pytest.raises(InputError, match="unknown"):
+        segment(grey, model, match_pixel_size=True, **EXACT)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((0, 5), np.uint8), "empty"),
+        (np.full((40, 40), np.nan), "Nothing is left"),
+        (np.zeros((5, 5), complex), "complex"),
+        (np.zeros((2, 2, 5, 5), np.uint8), "4 axes"),
+        (np.zeros(7, np.uint8), "1 axes"),
+        (np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8), "three different colour"),
+        (np.array([["a", "b"]]), "type <U1"),
+    ],
+    ids=["empty", "nan", "complex", "4d", "1d", "colour", "text"],
+)
+def test_bad_images(image: NDArray[np.generic], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        segment(image, pixel_model(), **EXACT)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tiles": 4}, "unexpected keyword"),
+        ({"batch_size": 0}, "batch size"),
+        ({"device": "gpu0"}, "Unknown device"),
+        ({"device": "cuda:99"}, "not on this machine"),
+        ({"tile": 8}, "at least 32"),
+        ({"region": np.ones((3, 3), bool)}, "region has the shape"),
+        ({"region": np.zeros((96, 128), bool)}, "Nothing is left"),
+    ],
+)
+def test_bad_options(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        segment(blobs()[0], pixel_model(), **options)
+
+
+def test_missing_file() -> None:
+    with pytest.raises(ReadError, match="nowhere.tif"):
+        segment("nowhere.tif", pixel_model())
+
+
+def test_constant_image_and_booleans() -> None:
+    flat = segment(np.full((40, 50), 7, np.uint8), pixel_model(), **EXACT)
+    assert np.isfinite(flat.probability).all()
+    mask = blobs()[1].astype(bool)
+    assert np.array_equal(segment(mask, pixel_model(), **EXACT).labels(), mask)
+
+
+def test_stretch_ignores_what_is_outside_and_survives_sampling() -> None:
+    model = pixel_model()
+    grey = np.arange(10_000, dtype=np.float32).reshape(100, 100)
+    inside = np.zeros(grey.shape, bool)
+    inside[:50] = True
+    stretch = find_stretch(grey, model.spec.normalization, inside)
+    assert (stretch.low, stretch.high) == (0, 4999)
+    large = np.tile(np.arange(3000, dtype=np.uint16), (3000, 1))
+    stretch = find_stretch(large, model.spec.normalization)
+    assert stretch.high - stretch.low == pytest.approx(2999, abs=3)
+
+
+def test_reduced_precision_only_where_it_pays() -> None:
+    assert autocast_dtype(torch.device("cpu"), "float32") is None
+    assert autocast_dtype(torch.device("cpu"), "bfloat16") is torch.bfloat16
+    assert autocast_dtype(torch.device("mps")) is None
+    assert pick_device("cpu") == torch.device("cpu")
