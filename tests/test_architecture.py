@@ -21,16 +21,17 @@ CORE = frozenset({"sem", "model", "predict", "training", "measurement", "synthet
 # Room -> the rooms that it may import. A room that is missing here may be imported by the shell only.
 MAY_IMPORT = {
     "errors": frozenset(),
-    "sem": frozenset({"errors"}),
-    "synthetic": frozenset({"errors"}),
-    "measurement": frozenset({"errors"}),
-    "model": frozenset({"errors"}),
-    "predict": frozenset({"errors", "sem", "model"}),
-    "training": frozenset({"errors", "sem", "model", "predict", "measurement"}),
-    "batch": CORE | {"errors"},
-    "demo": CORE | {"errors", "batch"},
+    "files": frozenset({"errors"}),
+    "sem": frozenset({"errors", "files"}),
+    "synthetic": frozenset({"errors", "files"}),
+    "measurement": frozenset({"errors", "files"}),
+    "model": frozenset({"errors", "files"}),
+    "predict": frozenset({"errors", "files", "sem", "model"}),
+    "training": frozenset({"errors", "files", "sem", "model", "predict", "measurement"}),
+    "batch": CORE | {"errors", "files"},
+    "demo": CORE | {"errors", "files", "batch"},
     # The lazy public API.
-    "__init__": CORE | {"errors"},
+    "__init__": CORE | {"errors", "files"},
 }
 NETWORK_ROOMS = frozenset({"model", "predict", "training"})
 
@@ -91,7 +92,7 @@ def test_import_of_package_is_light() -> None:
     assert not loaded & (INTERFACE_LIBRARIES | NETWORK_LIBRARIES)
 
 
-@pytest.mark.parametrize("room", ["errors", "sem", "synthetic", "measurement"])
+@pytest.mark.parametrize("room", ["errors", "files", "sem", "synthetic", "measurement"])
 def test_rooms_without_network_do_not_load_torch(room: str) -> None:
     modules = modules_of(room)
     assert modules

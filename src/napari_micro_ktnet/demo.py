@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from napari_micro_ktnet.batch.overlay import error_overlay, write_bytes, write_png
+from napari_micro_ktnet.batch.overlay import error_overlay, write_png
 from napari_micro_ktnet.batch.plan import plan_files
 from napari_micro_ktnet.batch.segmentation import FileDone, FileProgress, iter_segment_files
+from napari_micro_ktnet.files import write_bytes
 from napari_micro_ktnet.measurement.scores import PixelScores, confusion_matrix, scores_from_confusion
 from napari_micro_ktnet.model.registry import Model
 from napari_micro_ktnet.sem import read_sem, write_image, write_labels
@@ -50,7 +51,6 @@ def iter_demo(output: Path, model: Model) -> Iterator[FileProgress | DemoResult]
         From `load_model`.
     """
     scene = masterbatch_image(seed=SEED, data_bar=True)
-    output.mkdir(parents=True, exist_ok=True)
     image = write_image(output / f"{NAME}.tif", scene.pixels, scene.pixel_size)
     truth = write_labels(output / f"{NAME}_truth.tif", scene.mask, scene.pixel_size)
     for report in iter_segment_files(plan_files([image]), output, model):

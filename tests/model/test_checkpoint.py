@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import small_model_file
 from safetensors.torch import load_file, save_file
 
+from helpers import small_model_file
 from napari_micro_ktnet.errors import ModelError, OutputError, UnsafeFileError
 from napari_micro_ktnet.model import checkpoint
 from napari_micro_ktnet.model.architectures import build_network
@@ -153,7 +153,7 @@ def test_full_disk_leaves_the_old_model(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("safetensors.torch.save_file", full)
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(OutputError, match="disk is full"):
         checkpoint.save_checkpoint(path, network, SPEC)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]

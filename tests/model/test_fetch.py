@@ -12,8 +12,9 @@ import pytest
 from loopback_server import BODY, ENTRY, OTHER_BODY, SIZE, Behaviour, Handler, break_after, files, get
 
 from napari_micro_ktnet.errors import FetchError
+from napari_micro_ktnet.files import file_sha256
 from napari_micro_ktnet.model import download
-from napari_micro_ktnet.model.cache import file_sha256, record_path
+from napari_micro_ktnet.model.cache import record_path
 from napari_micro_ktnet.model.download import FetchReport, state_path
 from napari_micro_ktnet.model.fetch import iter_fetch
 

@@ -14,8 +14,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from napari_micro_ktnet.errors import FetchError, ModelError, OutputError, UnsafeFileError, WeightsError
+from napari_micro_ktnet.files import file_sha256
 from napari_micro_ktnet.model import cache as cache_module
-from napari_micro_ktnet.model.cache import cache_folder, file_sha256, record_path
+from napari_micro_ktnet.model.cache import cache_folder, record_path
 from napari_micro_ktnet.model.fetch import cached_micronet, micronet_path
 from napari_micro_ktnet.model.micronet import find_micronet
 from napari_micro_ktnet.model.network import build_encoder

@@ -5,9 +5,9 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from helpers import blobs, pixel_model
 from numpy.typing import NDArray
 
+from helpers import blobs, pixel_model
 from napari_micro_ktnet.errors import InputError, ReadError
 from napari_micro_ktnet.predict.device import autocast_dtype, pick_device
 from napari_micro_ktnet.predict.inference import iter_segment, segment
@@ -214,7 +214,7 @@ def test_bad_options(options: dict[str, object], message: str) -> None:
 
 
 def test_missing_file() -> None:
-    with pytest.raises(ReadError, match="nowhere.tif"):
+    with pytest.raises(ReadError, match=r"nowhere\.tif"):
         segment("nowhere.tif", pixel_model())
 
 

@@ -257,3 +257,20 @@ def test_real_files(shared_data: Path) -> None:
             expected = float(row["pixel_size_y_m"]) * 1e9, float(row["pixel_size_x_m"]) * 1e9
             assert image.pixel_size == pytest.approx(expected, rel=1e-6)
             assert image.data_bar_rows == int(row["databar_px"])
+
+
+def test_grey_that_a_lossy_compression_tinted(tmp_path: Path) -> None:
+    grey = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
+    tinted = np.stack([grey, np.minimum(grey, 252) + 3, grey], axis=-1)
+    Image.fromarray(tinted).save(tmp_path / "tinted.png")
+    image = read_sem(tmp_path / "tinted.png")
+    assert not image.rgb
+    assert np.array_equal(image.pixels, np.asarray(Image.fromarray(tinted).convert("L")))
+    tinted[3, 5] = (200, 20, 20)
+    Image.fromarray(tinted).save(tmp_path / "annotated.png")
+    assert read_sem(tmp_path / "annotated.png").rgb
+
+
+def test_real_jpeg_files_are_grey(shared_data: Path) -> None:
+    for path in sorted((shared_data / "agglomerates" / "images").glob("*.jpg")):
+        assert read_sem(path).pixels.shape == (960, 1280), path.name

@@ -7,8 +7,8 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 import torch.nn.functional as F
-from helpers import blobs, small_model_file
 
+from helpers import blobs, small_model_file
 from napari_micro_ktnet import segment
 from napari_micro_ktnet.errors import DataError, InputError, ModelError, TrainingError
 from napari_micro_ktnet.measurement.scores import confusion_matrix, scores_from_confusion

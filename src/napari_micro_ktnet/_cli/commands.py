@@ -195,7 +195,7 @@ def models_list(_: argparse.Namespace) -> int:
 
 def models_show(options: argparse.Namespace) -> int:
     """Print all that a model says about itself, as JSON."""
-    from napari_micro_ktnet.model.checkpoint import file_sha256
+    from napari_micro_ktnet.files import file_sha256
     from napari_micro_ktnet.model.registry import model_info
 
     found = model_info(options.name)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from io import BytesIO
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-from napari_micro_ktnet.errors import OutputError
+from napari_micro_ktnet.files import write_bytes
 from napari_micro_ktnet.model.spec import LabelClass
 
 TRUE_POSITIVE, FALSE_NEGATIVE, FALSE_POSITIVE = (255, 221, 0), (0, 200, 0), (230, 30, 30)
@@ -77,27 +75,6 @@ def write_png(path: Path, picture: NDArray[np.uint8]) -> Path:
     buffer = BytesIO()
     Image.fromarray(picture).save(buffer, format="PNG")
     return write_bytes(path, buffer.getvalue())
-
-
-def write_bytes(path: Path, content: bytes) -> Path:
-    """Write a small file under a temporary name, then rename it.
-
-    Raises
-    ------
-    OutputError
-        The file cannot be written; nothing is left behind.
-    """
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)  # noqa: PTH105 - replaces on every platform
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path} could not be written ({error}). Check that the folder is writable and the disk has room."
-        ) from error
-    return path
 
 
 def _grey_rgb(pixels: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from napari_micro_ktnet.model.checkpoint import file_sha256
+from napari_micro_ktnet.files import file_sha256
 from napari_micro_ktnet.predict.result import Segmentation
 from napari_micro_ktnet.sem import SEMImage
 

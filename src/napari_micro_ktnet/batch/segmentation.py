@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from napari_micro_ktnet.batch.overlay import class_overlay, write_bytes, write_png
+from napari_micro_ktnet.batch.overlay import class_overlay, write_png
 from napari_micro_ktnet.batch.plan import PlannedFile
 from napari_micro_ktnet.batch.record import SegmentationRecord, make_record
 from napari_micro_ktnet.errors import InputError, MicroKTNetError
+from napari_micro_ktnet.files import write_bytes
 from napari_micro_ktnet.model.registry import Model
 from napari_micro_ktnet.predict.inference import TileReport, iter_segment
 from napari_micro_ktnet.predict.result import Segmentation
@@ -147,7 +148,6 @@ def _write_one(
     probability = result.probability if z is None else result.probability[:, z]
     labels = replace(result, probability=probability).labels(options.threshold)
     record = make_record(image, result, labels, f"{stem}_labels.tif", options.threshold, z)
-    output.mkdir(parents=True, exist_ok=True)
     write_labels(output / record.labels, labels, image.pixel_size)
     if options.save_probability:
         channels = probability if len(probability) == 1 else probability[1:]

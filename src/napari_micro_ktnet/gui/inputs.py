@@ -21,7 +21,7 @@ FAR = 1.5
 
 _MOST_RESCALED = 400_000_000
 _SAMPLE_SIDE = 256
-_BAD = "border: 1px solid #e5534b; border-radius: 2px;"
+_BAD = "QComboBox, QAbstractSpinBox, QCheckBox { border: 1px solid #e5534b; border-radius: 2px; }"
 
 
 def check_image(image: Image | None) -> str:
@@ -85,7 +85,7 @@ def check_tile(tile: int) -> str:
 
 
 def pixel_size_factors(image: Image | None, spec: ModelSpec | None) -> tuple[float, float] | None:
-    """The image's pixel size over the model's ``(y, x)``, where both are known and far apart."""
+    """Divide the image's pixel size by the model's ``(y, x)``, where both are known and far apart."""
     if image is None or spec is None or spec.pixel_size_nm is None:
         return None
     size = convert.pixel_size_nm(image)
@@ -109,7 +109,7 @@ def check_rescale(image: Image | None, factors: tuple[float, float] | None) -> s
 
 def mark(widget: QWidget, problem: str, help_text: str) -> None:
     """Colour a field whose input is bad and let its tooltip say why; otherwise show the usual help."""
-    widget.setStyleSheet(f"{type(widget).__mro__[0].__name__} {{ {_BAD} }}" if problem else "")
+    widget.setStyleSheet(_BAD if problem else "")
     widget.setToolTip(problem or help_text)
 
 
@@ -154,7 +154,8 @@ class LayerCombo(QComboBox):
         if self._none:
             self.addItem(self._none, None)
         for layer in reversed(self._viewer.layers):
-            if type(layer) is self._kind:
+            # What this package made of an image (a probability) is no image to start from.
+            if isinstance(layer, self._kind) and convert.RESULT_KEY not in layer.metadata:
                 self.addItem(layer.name, layer)
         self.choose(chosen)
         self.blockSignals(False)

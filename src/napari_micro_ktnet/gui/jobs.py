@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from napari.qt.threading import create_worker
 from napari.utils.notifications import notification_manager, show_error
@@ -73,6 +74,8 @@ class Job(Generic[Step, Result]):
         self._outcome: Done[Result] | Failed | Cancelled = Cancelled()
         self._cancelled = False
         self._ended = False
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._delivering = False
         self._worker = create_worker(self._work, _start_thread=False)
         self._worker.yielded.connect(self._step)
         self._worker.returned.connect(self._returned)
@@ -116,16 +119,31 @@ class Job(Generic[Step, Result]):
         return Cancelled()
 
     def _step(self, step: Step) -> None:
-        if not self._cancelled:
-            self._on_step(step)
+        self._deliver(lambda: None if self._cancelled else self._on_step(step))
 
     def _returned(self, outcome: Done[Result] | Failed | Cancelled) -> None:
         self._outcome = outcome
 
     def _finished(self) -> None:
+        self._deliver(self._end)
+
+    def _end(self) -> None:
         self._ended = True
         # A result that comes after Cancel was pressed is not what the user asked for.
         self._on_end(Cancelled() if self._cancelled else self._outcome)
+
+    def _deliver(self, call: Callable[[], None]) -> None:
+        """Call one after the other: napari's progress bar handles events, so a call can come inside another."""
+        self._inbox.append(call)
+        if self._delivering:
+            return
+        self._delivering = True
+        while self._inbox:
+            try:
+                self._inbox.popleft()()
+            except Exception as error:  # noqa: BLE001 - reported, and the end must still arrive
+                report_failure(error)
+        self._delivering = False
 
 
 def report_failure(error: Exception) -> None:
@@ -134,6 +152,3 @@ def report_failure(error: Exception) -> None:
         show_error(str(error))
     else:
         notification_manager.receive_error(type(error), error, error.__traceback__)
-
-
-JobOutcome = Done[Any] | Failed | Cancelled

@@ -95,7 +95,7 @@ def pixel_size_from_meta(meta: dict[str, Any]) -> tuple[float, float] | None:
 def _size_nm(scale: Sequence[float], units: Sequence[Any]) -> tuple[float, float] | None:
     import pint
 
-    registry = pint.get_application_registry()
+    registry = pint.get_application_registry()  # type: ignore[no-untyped-call]
     sizes = []
     for factor, unit in zip(scale[-2:], units[-2:], strict=True):
         quantity = registry.Quantity(abs(float(factor)), str(unit))
@@ -201,5 +201,6 @@ def polygons_mask(polygons: Sequence[NDArray[np.float64]], shape: tuple[int, int
 
     mask = np.zeros(shape, bool)
     for points in polygons:
-        mask[polygon(points[:, 0], points[:, 1], shape)] = True
+        inside = polygon(points[:, 0], points[:, 1], shape)  # type: ignore[no-untyped-call]
+        mask[inside] = True
     return mask

@@ -84,13 +84,13 @@ class LiveResult:
         """Take the final probability and show its labels."""
         self._run = run
         self._cache = Thresholder(run.segmentation)
-        labels = self._at(threshold)
+        labels = self._paste(self._cache.labels(threshold), run)
         if self.labels is None:
             self.labels = self._add_labels(labels)
         else:
             self.labels.data = labels
             self.labels.editable = True
-        self._keep(labels, threshold)
+        self._keep(self.labels, run, threshold)
 
     def discard(self) -> None:
         """Take the layer of an unfinished run away and select again what was selected before."""
@@ -112,16 +112,16 @@ class LiveResult:
         bool
             True where the layer held edits: it was left as it is, and a new layer was added.
         """
-        if self._cache is None or self.labels is None:
+        if self._run is None or self._cache is None or self.labels is None:
             return False
-        labels = self._at(threshold)
+        labels = self._paste(self._cache.labels(threshold), self._run)
         edited = self.edited
         if edited:
             self.labels.visible = False
             self.labels = self._add_labels(labels)
         else:
             self.labels.data = labels
-        self._keep(labels, threshold)
+        self._keep(self.labels, self._run, threshold)
         return edited
 
     def area_fractions(self) -> list[float]:
@@ -140,36 +140,31 @@ class LiveResult:
             self.probability = []
         elif self._run is not None and not self.probability:
             active = self.viewer.layers.selection.active
-            channels = self._run.segmentation.probability[-len(self.spec.classes) :]
+            run = self._run
+            channels = run.segmentation.probability[-len(self.spec.classes) :]
             self.probability = [
-                self._add_probability(channel, each.name)
+                self._add_probability(self._paste(channel, run), each.name)
                 for channel, each in zip(channels, self.spec.classes, strict=True)
             ]
             if active is not None:
                 self.viewer.layers.selection.active = active
 
-    def _at(self, threshold: float) -> NDArray[np.uint8]:
-        assert self._cache is not None
-        return self._paste(self._cache.labels(threshold))
-
-    def _paste(self, part: NDArray[Any]) -> NDArray[Any]:
+    def _paste(self, part: NDArray[Any], run: RunResult) -> NDArray[Any]:
         """Put what was found in the box where it belongs in the whole image."""
-        assert self._run is not None
         shape = convert.grid_shape(self.image)[-part.ndim :]
         if part.shape == shape:
             return part
         whole = np.zeros(shape, part.dtype)
-        whole[(..., *self._run.box)] = part
+        whole[(..., *run.box)] = part
         return whole
 
-    def _keep(self, labels: NDArray[np.uint8], threshold: float) -> None:
-        assert self.labels is not None
-        assert self._run is not None
+    def _keep(self, layer: Labels, run: RunResult, threshold: float) -> None:
+        """Note what was written, in the layer for whoever measures it and here to notice edits."""
         self.threshold = threshold
-        self._written = labels.copy()
-        found = self._run.segmentation
-        self.labels.metadata = {
-            **self.labels.metadata,
+        self._written = np.array(layer.data)
+        found = run.segmentation
+        layer.metadata = {
+            **layer.metadata,
             convert.RESULT_KEY: {
                 "image": self.image.name,
                 "model": found.model_name,
@@ -178,7 +173,7 @@ class LiveResult:
                 "classes": [each.name for each in self.spec.classes],
                 "pixel_size_nm": found.pixel_size,
                 "parameters": found.parameters,
-                "analysed": self._paste(found.analysed),
+                "analysed": self._paste(found.analysed, run),
             },
         }
 
@@ -195,12 +190,13 @@ class LiveResult:
 
     def _add_probability(self, channel: NDArray[np.float32], name: str) -> Image:
         layer: Image = self.viewer.add_image(
-            self._paste(channel),
+            channel,
             name=f"{self.image.name} [probability of {name}]",
             colormap="magma",
             contrast_limits=(0, 1),
             blending="additive",
             opacity=0.6,
+            metadata={convert.RESULT_KEY: {"image": self.image.name, "probability_of": name}},
             **convert.geometry(self.image),
         )
         return layer

@@ -6,15 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Shapes
+from napari.layers import Image
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QScrollArea, QVBoxLayout, QWidget
 
 from napari_micro_ktnet.errors import MicroKTNetError
 from napari_micro_ktnet.gui import inputs, settings
-from napari_micro_ktnet.gui import layers as convert
 from napari_micro_ktnet.gui.jobs import Cancelled, Done
-from napari_micro_ktnet.gui.segment_run import Request
+from napari_micro_ktnet.gui.links import ViewerLinks
 from napari_micro_ktnet.gui.segment_text import describe_model, describe_pixel_sizes, describe_result
 from napari_micro_ktnet.gui.segment_view import HELP, SegmentForm
 from napari_micro_ktnet.gui.session import RunSession
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from napari_micro_ktnet.gui.session import Outcome
 
 _DEBOUNCE_MS = 25
+_NARROWEST = 310
 
 
 class SegmentWidget(QWidget):
@@ -58,9 +58,13 @@ class SegmentWidget(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(area)
+        self.setMinimumWidth(_NARROWEST)
         settings.apply_cache_folder()
         self._connect_form()
-        self._connect_viewer()
+        self._links = ViewerLinks(
+            self.viewer, self._layer_inserted, self._layer_removed, self._layers_changed
+        )
+        self.destroyed.connect(self._links.cut)
         self.refresh_models()
         active = self.viewer.layers.selection.active
         self.form.image.choose(active if isinstance(active, Image) else self.form.image.layer)
@@ -110,10 +114,11 @@ class SegmentWidget(QWidget):
         if not self.update_checks() or self._info is None:
             return
         image = self.form.image.layer
-        self.session = RunSession(self.viewer, image, self._request(image), self._info.spec, self.result)
+        request = self.form.request(image)
+        self.session = RunSession(self.viewer, image, request, self._info.spec, self.result)
         self.session.threshold = lambda: self.form.threshold.value
         self.session.on_tile = self._tile_done
-        self.session.on_end = self._run_ended
+        self.session.on_end = partial(self._run_ended, self.session)
         # The widget may be deleted before the run ends; `self` must not be touched then.
         self.destroyed.connect(self.session.abandon)
         self._say("Loading the model…")
@@ -138,10 +143,8 @@ class SegmentWidget(QWidget):
             "tile": inputs.check_tile(form.tile.value()),
         }
         sound = image is not None and not problems["image"]
-        problems["field"] = (
-            inputs.check_view(self.viewer, image, form.field.currentIndex() == 1) if sound else ""
-        )
-        asked = factors if sound and form.rescale.isChecked() else None
+        problems["field"] = inputs.check_view(self.viewer, image, form.view_only) if sound else ""
+        asked = factors if sound and form.rescaled else None
         problems["rescale"] = inputs.check_rescale(image, asked)
         for name, problem in problems.items():
             inputs.mark(getattr(form, name), problem, HELP[name])
@@ -167,46 +170,20 @@ class SegmentWidget(QWidget):
         self._timer.timeout.connect(self._relabel)
         form.probability.toggled.connect(self._show_probability)
 
-    def _connect_viewer(self) -> None:
-        events = self.viewer.layers.events
-        links = [
-            (events.inserted, self._layer_inserted),
-            (events.removed, self._layer_removed),
-            (events.reordered, self._layers_changed),
-            (self.viewer.dims.events.ndisplay, self._viewer_changed),
-            (self.viewer.dims.events.order, self._viewer_changed),
-        ]
-        for emitter, callback in links:
-            emitter.connect(callback)
-        for layer in self.viewer.layers:
-            self._watch(layer)
-        # Without this a closed widget would be called, and fail, at the next change of the viewer.
-        self.destroyed.connect(partial(_disconnect, self.viewer, links, self._layers_changed))
-
-    def _watch(self, layer: Any) -> None:
-        if isinstance(layer, (Image, Shapes)):
-            for name in ("name", "data", "scale", "units"):
-                getattr(layer.events, name).connect(self._layers_changed)
-
-    def _layer_inserted(self, event: Any) -> None:
-        self._watch(event.value)
+    def _layer_inserted(self, layer: Any) -> None:
         self._layers_changed()
-        ours = any(event.value in live.probability for live in self.results.values())
-        if isinstance(event.value, Image) and not self.running and not ours:
-            self.form.image.choose(event.value)
+        if isinstance(layer, Image) and not self.running:
+            self.form.image.choose(layer)
 
-    def _layer_removed(self, event: Any) -> None:
-        self.results.pop(event.value, None)
-        for image in [i for i, live in self.results.items() if live.labels is event.value]:
+    def _layer_removed(self, layer: Any) -> None:
+        self.results.pop(layer, None)
+        for image in [i for i, live in self.results.items() if live.labels is layer]:
             self.results.pop(image).show_probability(False)
         self._layers_changed()
 
-    def _layers_changed(self, event: Any = None) -> None:
+    def _layers_changed(self) -> None:
         self.form.image.refill()
         self.form.region.refill()
-        self.update_checks()
-
-    def _viewer_changed(self, event: Any = None) -> None:
         self.update_checks()
 
     def _image_changed(self) -> None:
@@ -239,41 +216,13 @@ class SegmentWidget(QWidget):
         self.form.about.setText(describe_model(self._info))
         self.update_checks()
 
-    def _request(self, image: Image) -> Request:
-        form = self.form
-        assert self._info is not None
-        sem = convert.sem_image_of(image)
-        shapes = form.region.layer
-        everything = (slice(None), slice(None))
-        return Request(
-            pixels=convert.full_data(image),
-            rgb=bool(image.rgb),
-            name=image.name,
-            pixel_size=convert.pixel_size_nm(image),
-            data_bar=sem.data_bar if sem else None,
-            search_bar=sem is None,
-            box=convert.view_box(image) if form.field.currentIndex() == 1 else everything,
-            polygons=convert.outlines(shapes, image) if shapes is not None else (),
-            exclude=form.region_mode.currentIndex() == 1,
-            model=form.model.currentData(),
-            match_pixel_size=form.rescale.isVisibleTo(form) and form.rescale.isChecked(),
-            options={
-                "tile": form.tile.value() or None,
-                "overlap": form.overlap.value(),
-                "device": form.device.currentText(),
-                "precision": form.precision.currentText(),
-            },
-        )
-
     def _tile_done(self, tile: TileDone) -> None:
         if tile.total:
             self.form.progress.setRange(0, tile.total)
             self.form.progress.setValue(tile.done)
             self._say(f"Tile {tile.done} of {tile.total}")
 
-    def _run_ended(self, outcome: Outcome) -> None:
-        session = self.session
-        assert session is not None
+    def _run_ended(self, session: RunSession, outcome: Outcome) -> None:
         self.destroyed.disconnect(session.abandon)
         self.session = None
         self.form.progress.hide()
@@ -309,12 +258,3 @@ class SegmentWidget(QWidget):
     def _say(self, text: str, *, problem: bool = False) -> None:
         self.form.message.setStyleSheet("color: #ff8c82;" if problem else "")
         self.form.message.setText(text)
-
-
-def _disconnect(viewer: Any, links: list[tuple[Any, Any]], layer_callback: Any, _: object = None) -> None:
-    for emitter, callback in links:
-        emitter.disconnect(callback)
-    for layer in viewer.layers:
-        if isinstance(layer, (Image, Shapes)):
-            for name in ("name", "data", "scale", "units"):
-                getattr(layer.events, name).disconnect(layer_callback)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def describe_model(info: ModelInfo | None) -> str:
-    """Encoder, classes, training pixel size and licence in one line."""
+    """Say encoder, classes, training pixel size and licence in one line."""
     if info is None:
         return ""
     spec = info.spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari.layers import Image, Shapes
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -23,11 +23,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_micro_ktnet.gui import layers as convert
 from napari_micro_ktnet.gui import settings
 from napari_micro_ktnet.gui.inputs import LayerCombo
+from napari_micro_ktnet.gui.segment_run import Request
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+
+_NARROW = 95
 
 HELP = {
     "image": "The image layer to segment. It is never changed.",
@@ -57,6 +61,7 @@ class ThresholdField(QWidget):
         self.number.setRange(0, 1)
         self.number.setSingleStep(0.01)
         self.number.setDecimals(2)
+        self.number.setFixedWidth(_NARROW)
         row = _row(self.slider, self.number)
         self.setLayout(row)
         self.set_value(value)
@@ -91,6 +96,8 @@ class SegmentForm(QWidget):
         self.field = _combo("Whole image", "Current field of view")
         self.region = LayerCombo(viewer, Shapes, none="Everywhere")
         self.region_mode = _combo("inside", "outside")
+        self.region_mode.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.region_mode.setMinimumWidth(_NARROW)
         self.pixel_size_note = _note()
         self.rescale = QCheckBox("Rescale to the model's pixel size")
         self.threshold = ThresholdField()
@@ -108,6 +115,40 @@ class SegmentForm(QWidget):
             combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         for name, text in HELP.items():
             getattr(self, name).setToolTip(text)
+
+    @property
+    def view_only(self) -> bool:
+        """Whether only the current field of view is asked for."""
+        return self.field.currentIndex() == 1
+
+    @property
+    def rescaled(self) -> bool:
+        """Whether rescaling is offered and asked for."""
+        return self.rescale.isVisibleTo(self) and self.rescale.isChecked()
+
+    def request(self, image: Image) -> Request:
+        """Put together what the fields say about an image layer."""
+        sem = convert.sem_image_of(image)
+        shapes = self.region.layer
+        return Request(
+            pixels=convert.full_data(image),
+            rgb=bool(image.rgb),
+            name=image.name,
+            pixel_size=convert.pixel_size_nm(image),
+            data_bar=sem.data_bar if sem else None,
+            search_bar=sem is None,
+            box=convert.view_box(image) if self.view_only else (slice(None), slice(None)),
+            polygons=convert.outlines(shapes, image) if shapes is not None else (),
+            exclude=self.region_mode.currentIndex() == 1,
+            model=self.model.currentData(),
+            match_pixel_size=self.rescaled,
+            options={
+                "tile": self.tile.value() or None,
+                "overlap": self.overlap.value(),
+                "device": self.device.currentText(),
+                "precision": self.precision.currentText(),
+            },
+        )
 
     def _advanced_fields(self) -> None:
         self.tile = QSpinBox()
@@ -144,7 +185,7 @@ class SegmentForm(QWidget):
         form.addRow("Model", _row(self.model, self.browse, self.refresh))
         form.addRow(self.about)
         form.addRow("Field", self.field)
-        form.addRow("Region", _row(self.region, self.region_mode, stretch=(2, 1)))
+        form.addRow("Region", _row(self.region, self.region_mode))
         form.addRow(self.pixel_size_note)
         form.addRow(self.rescale)
         form.addRow("Device", self.device)
@@ -186,13 +227,13 @@ def _note() -> QLabel:
 def _form(parent: QWidget) -> QFormLayout:
     form = QFormLayout(parent)
     form.setContentsMargins(0, 0, 0, 0)
-    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     return form
 
 
-def _row(*widgets: QWidget, stretch: tuple[int, ...] = (1,)) -> QHBoxLayout:
+def _row(*widgets: QWidget) -> QHBoxLayout:
     row = QHBoxLayout()
     row.setContentsMargins(0, 0, 0, 0)
-    for widget, share in zip(widgets, (*stretch, *[0] * len(widgets)), strict=False):
-        row.addWidget(widget, share)
+    for widget in widgets:
+        row.addWidget(widget, 1 if widget is widgets[0] else 0)
     return row

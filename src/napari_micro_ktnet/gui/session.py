@@ -89,10 +89,10 @@ class RunSession:
     def _step(self, tile: TileDone) -> None:
         self._show_covered(visible=tile.probability is None and self.live.labels is None)
         self.live.show_tile(tile, self.threshold())
-        if self._bar is not None and tile.total:
+        self.on_tile(tile)
+        if tile.total:
             self._bar.total = tile.total
             self._bar.update(tile.done - self._bar.n)
-        self.on_tile(tile)
 
     def _end(self, outcome: Outcome) -> None:
         self.seconds = time.perf_counter() - self._started

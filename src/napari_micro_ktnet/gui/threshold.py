@@ -43,5 +43,5 @@ class Thresholder:
     @property
     def analysed_pixels(self) -> int:
         """Number of pixels that the network looked at, over all slices."""
-        slices = self._first.size // self._analysed.size
+        slices = int(self._first.size) // int(self._analysed.size)
         return int(np.count_nonzero(self._analysed)) * slices

@@ -35,7 +35,7 @@ def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """
     labels = np.asarray(data[0] if isinstance(data, (list, tuple)) or meta.get("multiscale") else data)
     if labels.ndim not in (2, 3) or labels.size == 0 or labels.min() < 0 or labels.max() >= 2**32:
-        from napari_builtins.io import napari_write_labels
+        from napari_builtins.io import napari_write_labels  # type: ignore[import-untyped]
 
         written = napari_write_labels(path, labels, meta)
         return [written] if written else []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import shutil
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_micro_ktnet.errors import FetchError, OutputError
+from napari_micro_ktnet.files import file_sha256, replacing, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,15 +120,11 @@ def store_file(source: Path, path: Path) -> WeightsRecord:
     """
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with writing(path), file_lock(path).acquire(timeout=_LOCK_TIMEOUT_S):
-        try:
+    with file_lock(path).acquire(timeout=_LOCK_TIMEOUT_S):
+        with replacing(path) as temporary:
             shutil.copyfile(source, temporary)
             digest = file_sha256(temporary)
             record_path(path).unlink(missing_ok=True)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
         return write_record(path, digest, str(source))
 
 
@@ -166,14 +162,8 @@ def write_record(path: Path, sha256: str, source: str) -> WeightsRecord:
         source=source,
         recorded=datetime.now(UTC).replace(microsecond=0),
     )
-    write_text(record_path(path), record.model_dump_json(indent=1))
+    write_bytes(record_path(path), record.model_dump_json(indent=1).encode())
     return record
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
@@ -191,20 +181,3 @@ def writing(path: Path) -> Iterator[None]:
             f"{path} could not be written: {error.strerror or error}. Choose a cache folder that you may "
             "write to (environment variable MICRO_KTNET_CACHE)."
         ) from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file atomically: whole or not at all.
-
-    Raises
-    ------
-    OutputError
-        It could not be written.
-    """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with writing(path):
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)

@@ -6,9 +6,7 @@ code. Weights are read only by `load_network`; everything else works without tor
 
 from __future__ import annotations
 
-import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 
-from napari_micro_ktnet.errors import ModelError, OutputError, UnsafeFileError
+from napari_micro_ktnet.errors import ModelError, UnsafeFileError
+from napari_micro_ktnet.files import replacing
 from napari_micro_ktnet.model.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -71,12 +70,6 @@ class CheckpointInfo:
     path: Path
     spec: ModelSpec
     history: tuple[HistoryEntry, ...]
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_checkpoint_info(path: str | os.PathLike[str]) -> CheckpointInfo:
@@ -244,18 +237,10 @@ def save_checkpoint(
         for k, v in network.state_dict().items()
     }
     header = _Header(spec=spec, history=history)
-    temporary = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        save_file(tensors, temporary, metadata={_KEY: header.model_dump_json()})
-        Path(temporary).replace(path)
-    except (OSError, SafetensorError) as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise OutputError(
-            f"The model could not be written to {path} ({error}). "
-            "Check that the folder is writable and the disk has room."
-        ) from error
+    with replacing(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata={_KEY: header.model_dump_json()})
+        except SafetensorError as error:
+            # safetensors reports a failed write (disk full) as an error of its own.
+            raise OSError(str(error)) from error
     return path

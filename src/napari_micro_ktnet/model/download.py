@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from urllib3.exceptions import MaxRetryError
 
 from napari_micro_ktnet.errors import FetchError
-from napari_micro_ktnet.model.cache import write_text, writing
+from napari_micro_ktnet.files import write_bytes
+from napari_micro_ktnet.model.cache import writing
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -256,7 +257,7 @@ def _read_state(part: Path) -> PartState | None:
 
 
 def _write_state(part: Path, state: PartState) -> None:
-    write_text(state_path(part), state.model_dump_json(indent=1))
+    write_bytes(state_path(part), state.model_dump_json(indent=1).encode())
 
 
 def _reason(error: requests.RequestException) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from napari_micro_ktnet.errors import FetchError, WeightsError
+from napari_micro_ktnet.files import file_sha256
 from napari_micro_ktnet.model.cache import (
     cache_folder,
     file_lock,
-    file_sha256,
     read_record,
     record_path,
     verify_file,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path
 
-from napari_micro_ktnet.errors import ModelError, OutputError
+from napari_micro_ktnet.errors import ModelError
+from napari_micro_ktnet.files import file_sha256, replacing
 from napari_micro_ktnet.model.checkpoint import (
     CheckpointInfo,
     HistoryEntry,
-    file_sha256,
     load_network,
     read_checkpoint_info,
 )
@@ -169,19 +168,8 @@ def add_model(path: str | os.PathLike[str], name: str) -> ModelInfo:
     target = models_folder() / f"{name}.safetensors"
     if target.exists():
         raise ModelError(f"A model named {name!r} exists already. Remove it first, or choose another name.")
-    temporary = ""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=target.parent)
-        os.close(handle)
+    with replacing(target) as temporary:
         shutil.copyfile(source.path, temporary)
-        Path(temporary).replace(target)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise OutputError(
-            f"The model could not be copied to {target} ({error}). Check space and permissions."
-        ) from error
     return _info(name, target)
 
 

@@ -6,10 +6,10 @@ import os
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from napari_micro_ktnet.errors import InputError
-from napari_micro_ktnet.sem import SEMImage, read_sem
+from napari_micro_ktnet.sem import SEMImage, grey_if_grey, read_sem
 
 ImageLike = SEMImage | ArrayLike | str | os.PathLike[str]
 
@@ -43,7 +43,13 @@ def as_grey_image(image: ImageLike) -> SEMImage:
         image = SEMImage(pixels, rgb=pixels.ndim == 3 and pixels.shape[-1] in (3, 4))
     _check(image)
     if image.rgb:
-        image = replace(image, pixels=_grey(image.pixels), rgb=False)
+        pixels, coloured = grey_if_grey(image.pixels)
+        if coloured:
+            raise InputError(
+                "The image has three different colour channels. Expected a grey SEM image (or one stored as "
+                "RGB with equal channels): choose one channel, or export the image without colour overlay."
+            )
+        image = replace(image, pixels=pixels, rgb=False)
     if image.pixels.dtype == bool:
         image = replace(image, pixels=image.pixels.astype(np.uint8))
     return image
@@ -63,13 +69,3 @@ def _check(image: SEMImage) -> None:
             f"{where} has {pixels.ndim} axes {pixels.shape}. Expected (Y, X) or a stack (Z, Y, X): "
             "choose one channel or time point first."
         )
-
-
-def _grey(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
-    red = pixels[..., 0]
-    if not (np.array_equal(red, pixels[..., 1]) and np.array_equal(red, pixels[..., 2])):
-        raise InputError(
-            "The image has three different colour channels. Expected a grey SEM image (or one stored as "
-            "RGB with equal channels): choose one channel, or export the image without colour overlay."
-        )
-    return np.ascontiguousarray(red)

@@ -1,5 +1,6 @@
 """SEM files: pixels, pixel size, acquisition conditions and data bar."""
 
+from napari_micro_ktnet.sem._content import grey_if_grey
 from napari_micro_ktnet.sem.databar import find_data_bar
 from napari_micro_ktnet.sem.image import DataBar, SEMImage, SEMMetadata
 from napari_micro_ktnet.sem.reader import read_sem, read_sem_pages
@@ -10,6 +11,7 @@ __all__ = [
     "SEMImage",
     "SEMMetadata",
     "find_data_bar",
+    "grey_if_grey",
     "read_sem",
     "read_sem_pages",
     "write_image",

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _LARGEST_EXPANSION = 50_000
 _ALWAYS_FINE_BYTES = 2**26
 LARGEST_PIXELS = 2**33
+# JPEG stores brightness and colour apart: rounding alone gives a grey image up to 6 steps of colour.
+_LOSSY_SPREAD = 12
+_BT601 = (0.299, 0.587, 0.114)
 
 
 def check_size(path: Path, width: int, height: int, n_bytes: int) -> None:
@@ -60,13 +63,17 @@ def grey_if_grey(pixels: NDArray[Any]) -> tuple[NDArray[Any], bool]:
     Returns
     -------
     pixels : ndarray of shape (..., Y, X) or (..., Y, X, C)
-        Grey where red, green and blue are equal everywhere.
+        Grey where red, green and blue are equal everywhere, or so nearly that only the rounding of
+        a lossy compression tells them apart: then the luma of ITU-R BT.601.
     rgb : bool
-        True where they are not.
+        True where they differ more at any pixel.
     """
     red = pixels[..., 0]
     if pixels.shape[-1] < 3 or (np.array_equal(red, pixels[..., 1]) and np.array_equal(red, pixels[..., 2])):
         return np.ascontiguousarray(red), False
+    colour = pixels[..., :3]
+    if pixels.dtype == np.uint8 and np.ptp(colour, axis=-1).max() <= _LOSSY_SPREAD:
+        return np.rint(colour @ np.array(_BT601, np.float32)).astype(np.uint8), False
     return np.ascontiguousarray(pixels), True
 
 

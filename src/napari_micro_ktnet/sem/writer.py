@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from fractions import Fraction
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tifffile
 
-from napari_micro_ktnet.errors import InputError, OutputError
+from napari_micro_ktnet.errors import InputError
+from napari_micro_ktnet.files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from os import PathLike
 
     from numpy.typing import NDArray
@@ -136,7 +134,7 @@ def _write(path: Path, pixels: NDArray[Any], pixel_size: tuple[float, float] | N
     else:
         # ImageJ has neither 32-bit integers nor more than 4 GiB.
         options |= {"ome": True, "bigtiff": large, "metadata": {"axes": axes, **_ome_scale(pixel_size)}}
-    with _replacing(path) as file:
+    with replacing(path) as file:
         tifffile.imwrite(file, np.ascontiguousarray(pixels), **options)
     return path
 
@@ -167,20 +165,3 @@ def _ome_scale(pixel_size: tuple[float, float] | None) -> dict[str, Any]:
         "PhysicalSizeX": float(x),
         "PhysicalSizeXUnit": "nm",
     }
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path` that takes its name once it is complete."""
-    temporary = path.with_name(f".{path.name[:100]}.{uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: the file could not be written ({error.strerror or error}). "
-            "Check the folder, its permissions and the free space of the disk."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -135,8 +135,8 @@ def _mask_values(path: Path, colors: Colors | None) -> NDArray[np.uint8]:
     if len(present) > 2 and (len(present) > _MOST_CLASSES or present[0] < 0 or present[-1] >= IGNORE):
         raise DataError(
             f"The mask {path.name} holds {len(present)} values from {present[0]} to {present[-1]}. Expected "
-            f"0 and one other value, or class numbers from 0 to at most {_MOST_CLASSES}. A mask saved as JPEG "
-            "or smoothed has intermediate values: export it again as PNG or TIFF without interpolation."
+            f"0 and one other value, or class numbers from 0 to at most {_MOST_CLASSES}. A mask saved as "
+            "JPEG or smoothed has values in between: export it again as PNG or TIFF without interpolation."
         )
     if len(present) <= 2:
         return np.asarray(mask.pixels != 0, np.uint8)

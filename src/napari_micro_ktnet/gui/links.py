@@ -1,0 +1,76 @@
+"""Connections from a widget to a viewer that end with the widget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.components import ViewerModel
+
+_LAYER_EVENTS = ("name", "data", "scale", "units")
+
+
+class ViewerLinks:
+    """What a widget wants to hear from a viewer.
+
+    A widget that is closed must not be called any more: connect its ``destroyed`` to `cut`.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer.
+    inserted, removed : callable
+        Called with the layer, after it was added or removed.
+    changed : callable
+        Called after anything else that a check may depend on.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        inserted: Callable[[Any], None],
+        removed: Callable[[Any], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._viewer = viewer
+        self._tell_inserted = inserted
+        self._tell_removed = removed
+        self._tell_changed = changed
+        events = viewer.layers.events
+        self._links = (
+            (events.inserted, self._inserted),
+            (events.removed, self._removed),
+            (events.reordered, self._changed),
+            (viewer.dims.events.ndisplay, self._changed),
+            (viewer.dims.events.order, self._changed),
+        )
+        for emitter, callback in self._links:
+            emitter.connect(callback)
+        for layer in viewer.layers:
+            self._watch(layer)
+
+    def cut(self) -> None:
+        """Hear nothing more."""
+        for emitter, callback in self._links:
+            emitter.disconnect(callback)
+        for layer in self._viewer.layers:
+            for name in _LAYER_EVENTS if isinstance(layer, (Image, Shapes)) else ():
+                getattr(layer.events, name).disconnect(self._changed)
+
+    def _watch(self, layer: Any) -> None:
+        for name in _LAYER_EVENTS if isinstance(layer, (Image, Shapes)) else ():
+            getattr(layer.events, name).connect(self._changed)
+
+    def _inserted(self, event: Any) -> None:
+        self._watch(event.value)
+        self._tell_inserted(event.value)
+
+    def _removed(self, event: Any) -> None:
+        self._tell_removed(event.value)
+
+    def _changed(self, event: Any = None) -> None:
+        self._tell_changed()

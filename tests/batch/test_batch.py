@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import blobs, pixel_model
+from napari_micro_ktnet.batch.overlay import (
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    TRUE_POSITIVE,
+    class_overlay,
+    error_overlay,
+)
+from napari_micro_ktnet.batch.plan import plan_files
+from napari_micro_ktnet.batch.segmentation import FileDone, OutputOptions, iter_segment_files
+from napari_micro_ktnet.errors import InputError
+from napari_micro_ktnet.files import file_sha256
+from napari_micro_ktnet.model.spec import LabelClass
+from napari_micro_ktnet.sem import read_sem, write_image
+
+EXACT = {"device": "cpu", "precision": "float32"}
+
+
+def run(
+    inputs: list[Path], output: Path, options: OutputOptions | None = None, classes: int = 1
+) -> list[FileDone]:
+    steps = iter_segment_files(plan_files(inputs), output, pixel_model(classes), options, **EXACT)
+    return [r for r in steps if isinstance(r, FileDone)]
+
+
+@pytest.mark.parametrize(
+    ("names", "stems"),
+    [
+        (["a.tif", "b.tif"], ["a", "b"]),
+        (["a.tif", "a.png"], ["a_tif", "a_png"]),
+        (["x/a.tif", "y/a.tif"], ["a_tif", "a_tif_2"]),
+        (["A.tif", "a.tif"], ["A_tif", "a_tif_2"]),
+        (["a.tif", "a.png", "a_tif.png"], ["a_tif", "a_png", "a_tif_2"]),
+        (["a.tif", "a.tif"], ["a"]),
+        (["no_suffix"], ["no_suffix"]),
+    ],
+)
+def test_names_never_collide(names: list[str], stems: list[str]) -> None:
+    assert [f.stem for f in plan_files(names)] == stems
+
+
+def test_a_folder_gives_its_images_but_no_earlier_results(tmp_path: Path) -> None:
+    for name in ("b.tif", "a.PNG", "a_labels.tif", "a.json", ".hidden.tif", "notes.txt", "a_overlay.png"):
+        (tmp_path / name).touch()
+    assert [f.path.name for f in plan_files([tmp_path])] == ["a.PNG", "b.tif"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no image"):
+        plan_files([tmp_path / "empty"])
+
+
+def test_what_is_written(tmp_path: Path) -> None:
+    grey, _ = blobs()
+    path = write_image(tmp_path / "in" / "field.tif", grey, (12.5, 25.0))
+    (done,) = run([path], tmp_path / "out", OutputOptions(0.4, save_probability=True, save_overlay=True))
+    assert done.error is None
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "field.json",
+        "field_labels.tif",
+        "field_overlay.png",
+        "field_probability.tif",
+    ]
+    labels = read_sem(tmp_path / "out" / "field_labels.tif")
+    x = (grey - grey.min()) / float(np.ptp(grey))
+    probability = 1 / (1 + np.exp(-(x - 0.5) * 8))
+    assert labels.pixels.dtype == np.uint8
+    assert np.array_equal(labels.pixels, probability >= 0.4)
+    assert labels.pixel_size == pytest.approx((12.5, 25.0))
+    saved = read_sem(tmp_path / "out" / "field_probability.tif")
+    np.testing.assert_allclose(saved.pixels, probability, atol=1e-5)
+    record = json.loads((tmp_path / "out" / "field.json").read_text())
+    assert record["input_sha256"] == file_sha256(path)
+    assert record["pixel_size_nm"] == pytest.approx([12.5, 25.0])
+    assert record["analysed_region"] == {"rows": [0, 96], "columns": [0, 128]}
+    assert record["classes"][0]["area_fraction"] == pytest.approx(labels.pixels.mean())
+    assert record["parameters"]["threshold"] == 0.4
+    assert record["schema_version"] == 1
+    assert set(record["versions"]) >= {"python", "torch", "napari-micro-ktnet"}
+
+
+def test_the_data_bar_is_no_matrix(tmp_path: Path) -> None:
+    from napari_micro_ktnet.synthetic import masterbatch_image
+
+    scene = masterbatch_image((300, 400), seed=3, data_bar=True)
+    path = write_image(tmp_path / "bar.tif", scene.pixels)
+    (done,) = run([path], tmp_path / "out", OutputOptions(0.0))
+    (record,) = done.records
+    top = 300 - scene.data_bar_rows
+    assert scene.data_bar_rows > 0
+    assert abs(record.analysed_region.rows[1] - top) <= 2
+    labels = read_sem(tmp_path / "out" / record.labels).pixels
+    assert not labels[record.analysed_region.rows[1] :].any()
+    assert record.classes[0].area_fraction == 1
+
+
+def test_slices_of_a_stack_get_their_own_files(tmp_path: Path) -> None:
+    stack = np.stack([blobs(seed=i)[0] for i in range(3)])
+    path = write_image(tmp_path / "stack.tif", stack)
+    (done,) = run([path], tmp_path / "out")
+    assert [r.labels for r in done.records] == [f"stack_z000{z}_labels.tif" for z in range(3)]
+    assert [r.slice_index for r in done.records] == [0, 1, 2]
+    assert all(read_sem(tmp_path / "out" / r.labels).pixels.shape == (96, 128) for r in done.records)
+
+
+def test_several_classes_have_several_probabilities(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.tif", blobs()[0])
+    (done,) = run([path], tmp_path / "out", OutputOptions(save_probability=True), classes=2)
+    assert [c.value for c in done.records[0].classes] == [1, 2]
+    assert sorted(p.name for p in (tmp_path / "out").glob("*probability*")) == [
+        "a_probability_class-1.tif",
+        "a_probability_class-2.tif",
+    ]
+
+
+def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
+    good = write_image(tmp_path / "good.tif", blobs()[0])
+    text = tmp_path / "text.tif"
+    text.write_text("not an image at all")
+    colour = tmp_path / "colour.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)).save(colour)
+    results = run([tmp_path / "missing.tif", text, colour, good], tmp_path / "out")
+    assert [r.error is None for r in results] == [False, False, False, True]
+    for result in results[:3]:
+        assert result.error is not None
+    assert "missing.tif" in str(results[0].error)
+    assert "three different colour channels" in str(results[2].error)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["good.json", "good_labels.tif"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.tif", blobs()[0])
+    (tmp_path / "out").write_text("in the way")
+    (done,) = run([path], tmp_path / "out")
+    assert "could not be written" in str(done.error)
+
+
+def test_cancelling_leaves_nothing_half_written(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.tif", np.tile(blobs()[0], (4, 4)))
+    steps = iter_segment_files(plan_files([path]), tmp_path / "out", pixel_model(), tile=64, **EXACT)
+    next(steps)
+    steps.close()
+    assert not (tmp_path / "out").exists()
+
+
+def test_threshold_is_checked_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="0 to 1"):
+        next(iter_segment_files(plan_files(["a.tif"]), tmp_path, pixel_model(), OutputOptions(2.0)))
+
+
+def test_error_colours() -> None:
+    grey = np.zeros((1, 4), np.uint8)
+    prediction, truth = np.array([[1, 0, 1, 0]], bool), np.array([[1, 1, 0, 0]], bool)
+    picture = error_overlay(grey, prediction, truth)
+    wanted = [TRUE_POSITIVE, FALSE_NEGATIVE, FALSE_POSITIVE, (0, 0, 0)]
+    assert picture[0].tolist() == [[int(0.55 * c) for c in color] for color in wanted]
+
+
+def test_class_overlay_outlines_in_the_class_colour() -> None:
+    labels = np.zeros((20, 20), np.uint8)
+    labels[5:15, 5:15] = 1
+    picture = class_overlay(np.zeros((20, 20)), labels, (LabelClass(name="a", color="#ff8000"),))
+    assert picture[5, 8].tolist() == [255, 128, 0]
+    assert picture[10, 10].tolist() == [63, 32, 0]
+    assert picture[0, 0].tolist() == [0, 0, 0]

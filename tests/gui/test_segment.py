@@ -1,0 +1,367 @@
+"""The Segment widget on a viewer model with a network that is done at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_micro_ktnet.errors import InputError
+from napari_micro_ktnet.sem import DataBar, SEMImage
+
+GEOMETRY = {
+    "scale": (0.02, 0.03),
+    "translate": (1.0, 2.0),
+    "rotate": 10.0,
+    "shear": [0.1],
+    "units": ("um", "um"),
+    "axis_labels": ("y", "x"),
+}
+
+
+def names(viewer: Any) -> list[str]:
+    return [layer.name for layer in viewer.layers]
+
+
+def test_labels_appear_with_the_image_s_geometry(widget, viewer, grey, run) -> None:
+    before = grey.copy()
+    image = viewer.add_image(grey, name="sample", **GEOMETRY)
+    run(widget)
+    assert names(viewer) == ["sample", "sample [agglomerate]"]
+    labels = viewer.layers[1]
+    np.testing.assert_array_equal(labels.data, (grey / np.float32(255) >= 0.5).astype(np.uint8))
+    assert labels.data.dtype == np.uint8
+    for name in ("scale", "translate", "rotate", "shear"):
+        np.testing.assert_allclose(getattr(labels, name), getattr(image, name))
+    np.testing.assert_allclose(labels.affine.affine_matrix, image.affine.affine_matrix)
+    assert labels.units == image.units
+    assert labels.axis_labels == image.axis_labels
+    assert labels.editable
+    np.testing.assert_array_equal(image.data, before)
+    assert image.data is grey
+
+
+def test_result_layer_carries_classes_and_record(widget, viewer, grey, run) -> None:
+    viewer.add_image(grey, name="sample")
+    widget.form.model.setCurrentText("two")
+    run(widget)
+    labels = viewer.layers[-1]
+    assert labels.name == "sample [agglomerate, pore]"
+    assert list(labels.features["class"]) == ["agglomerate", "pore"]
+    assert list(labels.features["index"]) == [1, 2]
+    np.testing.assert_allclose(labels.colormap.map(1), (1, 0, 0, 1))
+    assert None in labels.colormap.color_dict
+    record = labels.metadata["micro_ktnet"]
+    assert (record["model"], record["threshold"], record["image"]) == ("two", 0.5, "sample")
+    assert record["model_sha256"] == "0" * 64
+    assert record["parameters"]["device"] == "cpu"
+    assert record["analysed"].all()
+
+
+def test_network_runs_in_another_thread_and_gets_the_options(widget, viewer, grey, run, network) -> None:
+    import threading
+
+    viewer.add_image(grey, scale=(20, 20), units=("nm", "nm"))
+    widget.form.tile.setValue(64)
+    widget.form.device.setCurrentText("cpu")
+    run(widget)
+    image, options = network.calls[0]
+    assert network.threads[0] != threading.get_ident()
+    assert image.pixel_size == (20.0, 20.0)
+    assert options["model"] == "one"
+    assert (options["tile"], options["device"], options["overlap"]) == (64, "cpu", 0.125)
+    assert options["match_pixel_size"] is False
+
+
+def test_tiles_appear_one_by_one(widget, viewer, grey, network, qtbot) -> None:
+    viewer.add_image(grey)
+    network.hold()
+    widget.form.run.click()
+    network.let(1)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2)
+    qtbot.waitUntil(lambda: widget.form.progress.value() == 1)
+    assert widget.form.progress.maximum() == 2
+    assert widget.form.run.text() == "Cancel"
+    labels = viewer.layers[1]
+    assert not labels.data[:, 30:].any()
+    assert not labels.editable
+    network.let(1)
+    qtbot.waitUntil(lambda: not widget.running)
+    assert labels.data[:, 32:].all()
+    assert widget.form.run.text() == "Run"
+
+
+def test_threshold_moves_the_labels_without_a_run(widget, viewer, grey, run, network, qtbot) -> None:
+    viewer.add_image(grey)
+    run(widget)
+    labels = viewer.layers[1]
+    widget.form.threshold.slider.setValue(80)
+    expected = (grey / np.float32(255) >= 0.8).astype(np.uint8)
+    qtbot.waitUntil(lambda: np.array_equal(labels.data, expected))
+    assert len(network.calls) == 1
+    assert labels.metadata["micro_ktnet"]["threshold"] == 0.8
+    assert f"{expected.mean():.2%}" in widget.form.message.text()
+
+
+def test_edits_survive_the_threshold(widget, viewer, grey, run, qtbot) -> None:
+    viewer.add_image(grey, name="sample")
+    run(widget)
+    edited = viewer.layers[1]
+    edited.paint((5, 5), 1)
+    painted = edited.data.copy()
+    widget.form.threshold.slider.setValue(80)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 3)
+    np.testing.assert_array_equal(edited.data, painted)
+    assert not edited.visible
+    assert "kept" in widget.form.message.text()
+    new = viewer.layers[2]
+    np.testing.assert_array_equal(new.data, (grey / np.float32(255) >= 0.8).astype(np.uint8))
+    widget.form.threshold.slider.setValue(30)
+    qtbot.waitUntil(lambda: new.data.sum() > 40 * 30)
+    np.testing.assert_array_equal(edited.data, painted)
+    assert len(viewer.layers) == 3
+
+
+def test_cancel_restores_layers_and_selection(widget, viewer, grey, network, qtbot) -> None:
+    first = viewer.add_image(grey, name="a")
+    other = viewer.add_points(np.zeros((1, 2)), name="b")
+    widget.form.image.choose(first)
+    viewer.layers.selection = [first, other]
+    network.hold()
+    widget.form.run.click()
+    network.let(1)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 3)
+    widget.form.run.click()
+    assert widget.form.run.text() == "Cancelling…"
+    assert not widget.form.run.isEnabled()
+    network.let(1)
+    qtbot.waitUntil(lambda: not widget.running)
+    assert names(viewer) == ["a", "b"]
+    assert set(viewer.layers.selection) == {first, other}
+    assert network.closed.wait(5)
+    assert widget.form.run.text() == "Run"
+    assert widget.form.run.isEnabled()
+    assert "Cancelled" in widget.form.message.text()
+
+
+def test_cancel_keeps_an_earlier_result_as_it_was(widget, viewer, grey, network, run, qtbot) -> None:
+    viewer.add_image(grey)
+    run(widget)
+    earlier = viewer.layers[1]
+    data = earlier.data.copy()
+    network.hold()
+    widget.form.run.click()
+    network.let(1)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 3)
+    assert not earlier.visible
+    widget.form.run.click()
+    network.let(1)
+    qtbot.waitUntil(lambda: not widget.running)
+    assert earlier.visible
+    np.testing.assert_array_equal(earlier.data, data)
+    assert widget.result is not None
+    assert widget.result.labels is earlier
+
+
+def test_second_run_hides_the_first_result(widget, viewer, grey, run) -> None:
+    viewer.add_image(grey)
+    run(widget)
+    run(widget)
+    assert [layer.visible for layer in viewer.layers] == [True, False, True]
+
+
+@pytest.mark.parametrize("which", ["image", "labels"])
+def test_deleting_a_layer_ends_the_run(which, widget, viewer, grey, network, qtbot, notes) -> None:
+    viewer.add_image(grey)
+    network.hold()
+    widget.form.run.click()
+    network.let(1)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2)
+    viewer.layers.pop(0 if which == "image" else 1)
+    network.let(1)
+    qtbot.waitUntil(lambda: not widget.running)
+    assert len(viewer.layers) == (0 if which == "image" else 1)
+    assert notes == []
+    assert not widget.results
+
+
+def test_deleted_widget_ends_the_run(qtbot, viewer, models, network, grey) -> None:
+    from qtpy.QtWidgets import QApplication
+
+    from napari_micro_ktnet.gui.segment import SegmentWidget
+
+    image = viewer.add_image(grey)
+    widget = SegmentWidget(viewer)
+    network.hold()
+    widget.form.run.click()
+    network.let(1)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2)
+    session = widget.session
+    widget.deleteLater()
+    QApplication.processEvents()
+    qtbot.wait(20)
+    network.let(1)
+    qtbot.waitUntil(lambda: not session.running)
+    assert list(viewer.layers) == [image]
+    image.name = "still no error"
+    viewer.add_image(grey)
+
+
+def test_own_error_is_one_sentence_and_nothing_is_left(widget, viewer, grey, network, run, notes) -> None:
+    viewer.add_image(grey)
+    network.error = InputError("The device 'cuda' is not on this machine.")
+    run(widget)
+    assert notes == ["The device 'cuda' is not on this machine."]
+    assert len(viewer.layers) == 1
+    assert "cuda" in widget.form.message.text()
+    assert widget.form.run.isEnabled()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("convolution broke"), ZeroDivisionError("surprise")])
+def test_foreign_error_goes_to_napari_with_its_traceback(
+    error, widget, viewer, grey, network, run, notes, monkeypatch
+) -> None:
+    raised: list[Any] = []
+    monkeypatch.setattr(
+        "napari_micro_ktnet.gui.jobs.notification_manager.receive_error",
+        lambda kind, value, traceback: raised.append((value, traceback)),
+    )
+    viewer.add_image(grey)
+    network.error = error
+    run(widget)
+    assert notes == []
+    assert raised[0][0] is error
+    assert raised[0][1] is not None
+    assert len(viewer.layers) == 1
+
+
+def test_data_bar_of_the_file_is_left_out(widget, viewer, grey, run, network) -> None:
+    sem = SEMImage(grey, (20.0, 20.0), "metadata", data_bar=DataBar(30, 40, "metadata"))
+    viewer.add_image(grey, metadata={"sem_image": sem})
+    run(widget)
+    labels = viewer.layers[-1]
+    assert labels.data[:30].any()
+    assert not labels.data[30:].any()
+    assert not labels.metadata["micro_ktnet"]["analysed"][30:].any()
+    assert "10 rows" in widget.form.message.text()
+
+
+def test_field_of_view_reads_and_labels_only_what_is_seen(widget, viewer, grey, run, network) -> None:
+    image = viewer.add_image(grey)
+    image.corner_pixels = np.array([[10, 20], [29, 49]])
+    widget.form.field.setCurrentIndex(1)
+    run(widget)
+    seen = np.zeros(grey.shape, bool)
+    seen[10:30, 20:50] = True
+    assert network.calls[0][0].pixels.shape == (20, 30)
+    labels = viewer.layers[-1]
+    np.testing.assert_array_equal(labels.data, ((grey / np.float32(255) >= 0.5) & seen).astype(np.uint8))
+    np.testing.assert_array_equal(labels.metadata["micro_ktnet"]["analysed"], seen)
+    widget.form.probability.click()
+    assert viewer.layers[-1].data.shape == grey.shape
+    assert viewer.layers[-1].data[~seen].max() == 0
+
+
+@pytest.mark.parametrize(("mode", "inside"), [("inside", True), ("outside", False)])
+def test_shapes_are_a_region_in_their_own_coordinates(mode, inside, widget, viewer, grey, run, network) -> None:
+    image = viewer.add_image(grey, scale=(0.5, 0.5), translate=(3, 0))
+    # Rows 10..19 and columns 40..49 of the image, in a layer of another scale.
+    corners = np.array([[9.5, 39.5], [9.5, 49.5], [19.5, 49.5], [19.5, 39.5]])
+    world = np.array([image.data_to_world(corner) for corner in corners])
+    shapes = viewer.add_shapes([world / 2], shape_type="rectangle", scale=(2, 2))
+    widget.form.region.choose(shapes)
+    widget.form.region_mode.setCurrentText(mode)
+    run(widget)
+    expected = np.zeros(grey.shape, bool)
+    expected[10:20, 40:50] = True
+    np.testing.assert_array_equal(network.calls[0][1]["region"], expected if inside else ~expected)
+
+
+def test_stack_is_segmented_slice_by_slice(widget, viewer, grey, run) -> None:
+    stack = np.stack([grey, grey[:, ::-1], grey // 2])
+    viewer.add_image(stack, scale=(1, 0.5, 0.5))
+    run(widget)
+    labels = viewer.layers[-1]
+    np.testing.assert_array_equal(labels.data, (stack / np.float32(255) >= 0.5).astype(np.uint8))
+    assert labels.metadata["micro_ktnet"]["analysed"].shape == grey.shape
+
+
+def test_grey_stored_as_rgb_works(widget, viewer, grey, run) -> None:
+    viewer.add_image(np.dstack([grey] * 3), rgb=True, scale=(0.5, 0.5))
+    run(widget)
+    assert viewer.layers[-1].data.shape == grey.shape
+    assert viewer.layers[-1].ndim == 2
+
+
+def test_lazy_image_is_read_only_where_it_is_seen(widget, viewer, run, network) -> None:
+    da = pytest.importorskip("dask.array")
+    read: list[Any] = []
+
+    def block(block_info: Any = None) -> np.ndarray:
+        read.append(tuple(block_info[None]["chunk-location"]))
+        return np.full((50, 50), 200, np.uint8)
+
+    lazy = da.map_blocks(block, chunks=((50,) * 4, (50,) * 4), dtype=np.uint8, meta=np.empty((0, 0), np.uint8))
+    image = viewer.add_image(lazy, contrast_limits=(0, 255))
+    image.corner_pixels = np.array([[0, 0], [39, 39]])
+    widget.form.field.setCurrentIndex(1)
+    read.clear()
+    run(widget)
+    assert set(read) <= {(0, 0)} or len(set(read)) < 16
+    assert network.calls[0][0].pixels.shape == (40, 40)
+    assert viewer.layers[-1].data.shape == (200, 200)
+    assert viewer.layers[-1].data.sum() == 1600
+
+
+def test_multiscale_image_takes_its_full_resolution(widget, viewer, grey, run) -> None:
+    viewer.add_image([grey, grey[::2, ::2]], multiscale=True, scale=(0.1, 0.1))
+    run(widget)
+    np.testing.assert_array_equal(viewer.layers[-1].data, (grey / np.float32(255) >= 0.5).astype(np.uint8))
+
+
+def test_probability_layer_on_demand(widget, viewer, grey, run) -> None:
+    image = viewer.add_image(grey, name="sample", **GEOMETRY)
+    run(widget)
+    widget.form.probability.click()
+    assert names(viewer) == ["sample", "sample [agglomerate]", "sample [probability of agglomerate]"]
+    probability = viewer.layers[-1]
+    np.testing.assert_allclose(probability.data, grey / 255, atol=1e-6)
+    assert probability.units == image.units
+    # It is no new image to segment.
+    assert widget.form.image.layer is image
+    assert widget.form.image.count() == 1
+    widget.form.probability.click()
+    assert names(viewer) == ["sample", "sample [agglomerate]"]
+
+
+def test_rescaling_is_offered_where_the_pixel_size_is_far_off(widget, viewer, grey, run, network) -> None:
+    image = viewer.add_image(grey, scale=(0.1, 0.1), units=("um", "um"))
+    assert widget.form.pixel_size_note.isVisibleTo(widget)
+    assert "100 nm" in widget.form.pixel_size_note.text()
+    assert "20 nm" in widget.form.pixel_size_note.text()
+    widget.form.rescale.setChecked(True)
+    run(widget)
+    assert network.calls[0][1]["match_pixel_size"] is True
+    assert viewer.layers[-1].data.shape == grey.shape
+    image.scale = (0.022, 0.022)
+    assert not widget.form.pixel_size_note.isVisibleTo(widget)
+    run(widget)
+    assert network.calls[1][1]["match_pixel_size"] is False
+
+
+def test_model_file_can_be_chosen(widget, viewer, grey, tmp_path: Path) -> None:
+    from conftest import TWO, write_model
+
+    viewer.add_image(grey)
+    path = write_model(tmp_path / "mine.safetensors", TWO)
+    widget.add_model_file(str(path))
+    assert widget.form.model.currentText() == "mine"
+    assert "agglomerate, pore" in widget.form.about.text()
+    widget.refresh_models()
+    assert widget.form.model.currentText() == "mine"
+    (tmp_path / "bad.safetensors").write_bytes(b"\x80\x04 a pickle")
+    widget.add_model_file(str(tmp_path / "bad.safetensors"))
+    assert "pickle" in widget.form.message.text()
+    assert not widget.form.run.isEnabled()

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import blobs, small_model_file
+from napari_micro_ktnet.cli import main
+from napari_micro_ktnet.sem import read_sem, write_image
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    return str(small_model_file(tmp_path / "model.safetensors"))
+
+
+def test_segment_files_and_folders(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write_image(tmp_path / "in" / "a.tif", blobs()[0], (3.0, 3.0))
+    write_image(tmp_path / "in" / "b.tif", blobs(seed=1)[0])
+    out = tmp_path / "out"
+    assert (
+        main(["segment", str(tmp_path / "in"), "--output", str(out), "--model", model, "--tile", "64"]) == 0
+    )
+    assert sorted(p.name for p in out.iterdir()) == ["a.json", "a_labels.tif", "b.json", "b_labels.tif"]
+    assert read_sem(out / "a_labels.tif").pixel_size == pytest.approx((3.0, 3.0))
+    assert "of the analysed area" in capsys.readouterr().out
+
+
+def test_some_failed(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    good = write_image(tmp_path / "a.tif", blobs()[0])
+    bad = tmp_path / "text.tif"
+    bad.write_text("hello")
+    arguments = ["segment", str(bad), str(good), "--output", str(tmp_path / "out"), "--model", model]
+    assert main(arguments) == 1
+    errors = capsys.readouterr().err
+    assert "1 of 2 files failed" in errors
+    assert "text.tif" in errors
+    assert "Traceback" not in errors
+    assert (tmp_path / "out" / "a_labels.tif").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["segment", "a.tif", "--output", "o", "--model", "nothing-like-it"], "No model named"),
+        (["models", "show", "nowhere.safetensors"], "No model file"),
+        (["models", "remove", "starter"], "cannot be removed"),
+        (["train", "--images", "none", "--masks", "none", "--output", "o"], "does not exist"),
+        (["models", "fetch", "resnet9000"], "resnet9000"),
+    ],
+)
+def test_wrong_use_is_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["segment"],
+        ["segment", "a", "--output", "o", "--threshold", "2"],
+        ["train", "--mask-colors", "x=1,2"],
+    ],
+)
+def test_wrong_arguments(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+
+
+def test_debug_shows_the_traceback() -> None:
+    from napari_micro_ktnet.errors import ModelError
+
+    with pytest.raises(ModelError):
+        main(["models", "show", "nowhere.safetensors", "--debug"])
+
+
+def test_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_image(tmp_path / "a.tif", blobs()[0], (12.0, 15.0))
+    assert main(["info", str(path), str(tmp_path / "none.tif"), "--json"]) == 1
+    first, second = json.loads(capsys.readouterr().out)
+    assert first["pixel_size_nm"] == pytest.approx([12.0, 15.0])
+    assert (first["width"], first["height"], first["data_bar_rows"]) == (128, 96, 0)
+    assert first["accelerating_voltage_v"] is None
+    assert "none.tif" in second["error"]
+    assert main(["info", str(path)]) == 0
+    assert "15 x 12 nm (x, y)" in capsys.readouterr().out
+
+
+def test_models(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MICRO_KTNET_MODELS", str(tmp_path / "models"))
+    assert main(["models", "add", model, "--name", "lab"]) == 0
+    assert main(["models", "list"]) == 0
+    assert "lab " in capsys.readouterr().out
+    assert main(["models", "show", "lab"]) == 0
+    assert json.loads(capsys.readouterr().out)["spec"]["encoder"] == "resnet18"
+    assert main(["models", "remove", "lab"]) == 0
+
+
+def test_train_then_segment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for i in range(3):
+        grey, mask = blobs(seed=i)
+        for folder, pixels in (("images", grey), ("masks", mask * 255)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{i}.png")
+    run = tmp_path / "run"
+    arguments = [
+        *("train", "--images", str(tmp_path / "images"), "--masks", str(tmp_path / "masks")),
+        *("--output", str(run), "--encoder", "resnet18", "--init", "random"),
+        *("--steps", "30", "--crop", "64", "--batch-size", "4", "--seed", "1"),
+    ]
+    assert main(arguments) == 0
+    assert "Held back for validation" in capsys.readouterr().out
+    target = tmp_path / "images" / "0.png"
+    model_file = str(run / "model.safetensors")
+    assert main(["segment", str(target), "--output", str(tmp_path / "out"), "--model", model_file]) == 0
+    labels = read_sem(tmp_path / "out" / "0_labels.tif").pixels
+    truth = blobs(seed=0)[1]
+    assert (labels & truth).sum() / (labels | truth).sum() > 0.6
+
+
+def test_demo_scores_the_starter_against_exact_truth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--output", str(tmp_path)]) == 0
+    record = json.loads((tmp_path / "masterbatch.json").read_text())
+    assert f"IoU {record['scores']['iou']:.3f}" in capsys.readouterr().out
+    labels = read_sem(tmp_path / "masterbatch_labels.tif").pixels
+    truth = read_sem(tmp_path / "masterbatch_truth.tif").pixels
+    rows = slice(*record["analysed_region"]["rows"])
+    overlap = np.logical_and(labels, truth)[rows].sum() / np.logical_or(labels, truth)[rows].sum()
+    assert record["scores"]["iou"] == pytest.approx(overlap)
+    assert overlap > 0.8
+    assert (tmp_path / "masterbatch_overlay.png").is_file()
+
+
+def test_help_and_models_need_no_torch() -> None:
+    code = (
+        "import sys; from napari_micro_ktnet.cli import main, build_parser; build_parser(); "
+        "main(['models', 'list']); print('torch' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip().endswith("False")

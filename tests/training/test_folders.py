@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import blobs
+from napari_micro_ktnet.errors import DataError
+from napari_micro_ktnet.training.folders import pair_files, read_folder
+from napari_micro_ktnet.training.losses import IGNORE
+
+
+def fill(folder: Path, names: dict[str, np.ndarray]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, pixels in names.items():
+        Image.fromarray(pixels).save(folder / name)
+    return folder
+
+
+GREY, MASK = blobs()
+
+
+@pytest.mark.parametrize("mask_name", ["a.png", "a_mask.png", "a_Masks.tif", "a_labels.tif", "a_label.bmp"])
+def test_pairs_by_stem(tmp_path: Path, mask_name: str) -> None:
+    images = fill(tmp_path / "i", {"a.png": GREY})
+    masks = fill(tmp_path / "m", {mask_name: MASK})
+    assert [(i.name, m.name) for i, m in pair_files(images, masks)] == [("a.png", mask_name)]
+
+
+@pytest.mark.parametrize("value", [1, 7, 255])
+def test_two_valued_masks(tmp_path: Path, value: int) -> None:
+    images = fill(tmp_path / "i", {"a.png": GREY, "b.png": GREY})
+    masks = fill(tmp_path / "m", {"a.png": MASK * np.uint8(value), "b.png": MASK * 0})
+    folder = read_folder(images, masks)
+    assert [c.name for c in folder.classes] == ["agglomerate"]
+    assert np.array_equal(folder.pairs[0].mask, MASK)
+    assert not folder.pairs[1].mask.any()
+
+
+def test_class_numbers_and_colours(tmp_path: Path) -> None:
+    numbers = MASK.copy()
+    numbers[:10] = 2
+    images = fill(tmp_path / "i", {"a.png": GREY})
+    folder = read_folder(images, fill(tmp_path / "m", {"a.png": numbers}))
+    assert len(folder.classes) == 2
+    assert np.array_equal(folder.pairs[0].mask, numbers)
+    table = np.array([[9, 9, 9], [0, 0, 255], [255, 0, 0]], np.uint8)
+    colored = fill(tmp_path / "c", {"a.png": table[numbers]})
+    named = read_folder(images, colored, {"secondary": (0, 0, 255), "tertiary": (255, 0, 0)})
+    assert [c.name for c in named.classes] == ["secondary", "tertiary"]
+    assert np.array_equal(named.pairs[0].mask, numbers)
+    with pytest.raises(DataError, match="--mask-colors"):
+        read_folder(images, colored)
+
+
+def test_the_data_bar_is_not_annotated(tmp_path: Path) -> None:
+    from napari_micro_ktnet.synthetic import masterbatch_image
+
+    scene = masterbatch_image((300, 400), seed=3, data_bar=True)
+    images = fill(tmp_path / "i", {"a.png": scene.pixels})
+    masks = fill(tmp_path / "m", {"a.png": scene.mask.astype(np.uint8)})
+    (pair,) = read_folder(images, masks).pairs
+    assert (pair.mask[-scene.data_bar_rows + 2 :] == IGNORE).all()
+    assert not (pair.mask[: -scene.data_bar_rows - 2] == IGNORE).any()
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "message"),
+    [
+        ({"a.png": GREY, "b.png": GREY}, {"a.png": MASK, "c.png": MASK}, "b.png.*without an image: c.png"),
+        ({}, {}, "no image in"),
+        ({"a.png": GREY}, {"a.png": MASK[:-1]}, r"\(96, 128\).*\(95, 128\)"),
+        ({"a.png": GREY}, {"a.png": GREY}, "holds .* values"),
+        ({"a.png": GREY, "a.tif": GREY}, {"a.png": MASK}, "same stem"),
+    ],
+    ids=["unpaired", "empty", "shapes", "grey mask", "twice"],
+)
+def test_bad_folders(
+    tmp_path: Path, images: dict[str, np.ndarray], masks: dict[str, np.ndarray], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read_folder(fill(tmp_path / "i", images), fill(tmp_path / "m", masks))
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        read_folder(tmp_path / "nothing", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "colors", "count"),
+    [
+        ("agglomerates/images", "agglomerates/masks", None, 8),
+        ("dt_segnet/images", "dt_segnet/masks", {"particle": (0, 128, 0)}, 15),
+        ("nasa/EBC2/train", "nasa/EBC2/train_annot", None, 4),
+        ("nasa/Super1/val", "nasa/Super1/val_annot", {"s": (0, 0, 255), "t": (255, 0, 0)}, 4),
+    ],
+)
+def test_real_folders(
+    shared_data: Path, images: str, masks: str, colors: dict[str, tuple[int, int, int]] | None, count: int
+) -> None:
+    folder = read_folder(shared_data / images, shared_data / masks, colors)
+    assert len(folder.pairs) == count
+    top = max(int(p.mask[p.mask != IGNORE].max()) for p in folder.pairs)
+    assert top == len(folder.classes)
