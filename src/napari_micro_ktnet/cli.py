@@ -12,6 +12,7 @@ from typing import TextIO
 from napari_micro_ktnet import __version__
 from napari_micro_ktnet._cli import commands
 from napari_micro_ktnet.errors import DataError, FetchError, InputError, MicroKTNetError, ModelError
+from napari_micro_ktnet.predict.tiles import OVERLAP
 
 ALL_DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
 
@@ -98,7 +99,7 @@ def _segment(sub: _Sub[argparse.ArgumentParser], common: argparse.ArgumentParser
     p.add_argument("--threshold", type=_share, default=0.5, metavar="F", help="0 to 1 (default 0.5)")
     p.add_argument("--tile", type=int, metavar="N", help="tile side in pixels (default: chosen)")
     p.add_argument(
-        "--overlap", type=float, default=0.125, metavar="F", help="share of a tile (default 0.125)"
+        "--overlap", type=float, default=OVERLAP, metavar="F", help=f"share of a tile (default {OVERLAP})"
     )
     p.add_argument("--batch-size", type=int, default=1, metavar="N", help="tiles per pass (default 1)")
     p.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:N, mps")

@@ -1,5 +1,7 @@
 """A viewer, models that need no torch, and a network that is done at once."""
 
+# ruff: noqa: E402 - the environment must be set before napari and Qt are imported
+
 from __future__ import annotations
 
 import os

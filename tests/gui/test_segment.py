@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_micro_ktnet.errors import InputError
+from napari_micro_ktnet.predict.tiles import OVERLAP
 from napari_micro_ktnet.sem import DataBar, SEMImage
 
 GEOMETRY = {
@@ -71,7 +72,7 @@ def test_network_runs_in_another_thread_and_gets_the_options(widget, viewer, gre
     assert network.threads[0] != threading.get_ident()
     assert image.pixel_size == (20.0, 20.0)
     assert options["model"] == "one"
-    assert (options["tile"], options["device"], options["overlap"]) == (64, "cpu", 0.125)
+    assert (options["tile"], options["device"], options["overlap"]) == (64, "cpu", OVERLAP)
     assert options["match_pixel_size"] is False
 
 
@@ -265,7 +266,9 @@ def test_field_of_view_reads_and_labels_only_what_is_seen(widget, viewer, grey, 
 
 
 @pytest.mark.parametrize(("mode", "inside"), [("inside", True), ("outside", False)])
-def test_shapes_are_a_region_in_their_own_coordinates(mode, inside, widget, viewer, grey, run, network) -> None:
+def test_shapes_are_a_region_in_their_own_coordinates(
+    mode, inside, widget, viewer, grey, run, network
+) -> None:
     image = viewer.add_image(grey, scale=(0.5, 0.5), translate=(3, 0))
     # Rows 10..19 and columns 40..49 of the image, in a layer of another scale.
     corners = np.array([[9.5, 39.5], [9.5, 49.5], [19.5, 49.5], [19.5, 39.5]])
@@ -303,7 +306,9 @@ def test_lazy_image_is_read_only_where_it_is_seen(widget, viewer, run, network) 
         read.append(tuple(block_info[None]["chunk-location"]))
         return np.full((50, 50), 200, np.uint8)
 
-    lazy = da.map_blocks(block, chunks=((50,) * 4, (50,) * 4), dtype=np.uint8, meta=np.empty((0, 0), np.uint8))
+    lazy = da.map_blocks(
+        block, chunks=((50,) * 4, (50,) * 4), dtype=np.uint8, meta=np.empty((0, 0), np.uint8)
+    )
     image = viewer.add_image(lazy, contrast_limits=(0, 255))
     image.corner_pixels = np.array([[0, 0], [39, 39]])
     widget.form.field.setCurrentIndex(1)
@@ -351,11 +356,10 @@ def test_rescaling_is_offered_where_the_pixel_size_is_far_off(widget, viewer, gr
     assert network.calls[1][1]["match_pixel_size"] is False
 
 
-def test_model_file_can_be_chosen(widget, viewer, grey, tmp_path: Path) -> None:
-    from conftest import TWO, write_model
-
+def test_model_file_can_be_chosen(widget, viewer, grey, models: Path, tmp_path: Path) -> None:
     viewer.add_image(grey)
-    path = write_model(tmp_path / "mine.safetensors", TWO)
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes((models / "two.safetensors").read_bytes())
     widget.add_model_file(str(path))
     assert widget.form.model.currentText() == "mine"
     assert "agglomerate, pore" in widget.form.about.text()

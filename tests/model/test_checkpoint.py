@@ -106,9 +106,9 @@ def _rewrite(path: Path, change: dict[str, torch.Tensor | None], header: str | N
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"head.bias": None}, "head.bias is missing"),
-        ({"extra": torch.zeros(1)}, "extra is unknown"),
-        ({"head.bias": torch.zeros(7)}, r"head.bias has shape \(7,\), expected \(1,\)"),
+        ({"head.bias": None}, r"1 missing \(head\.bias\)"),
+        ({"extra": torch.zeros(1)}, r"1 unexpected \(extra\)"),
+        ({"head.bias": torch.zeros(7)}, r"head\.bias: \(7,\) instead of \(1,\)"),
     ],
     ids=["missing", "unknown", "shape"],
 )

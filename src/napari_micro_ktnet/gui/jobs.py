@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from napari.qt.threading import create_worker
-from napari.utils.notifications import notification_manager, show_error
+from napari.utils.notifications import notification_manager, show_error, show_warning
 
 from napari_micro_ktnet.errors import MicroKTNetError
 
@@ -74,12 +74,14 @@ class Job(Generic[Step, Result]):
         self._outcome: Done[Result] | Failed | Cancelled = Cancelled()
         self._cancelled = False
         self._ended = False
+        self._generator: Generator[Step, None, Result] | None = None
         self._inbox: deque[Callable[[], None]] = deque()
         self._delivering = False
         self._worker = create_worker(self._work, _start_thread=False)
         self._worker.yielded.connect(self._step)
         self._worker.returned.connect(self._returned)
         self._worker.finished.connect(self._finished)
+        self._worker.warned.connect(lambda warning: show_warning(str(warning[0])))
 
     @property
     def running(self) -> bool:
@@ -100,11 +102,11 @@ class Job(Generic[Step, Result]):
         self._cancelled = True
 
     def _work(self) -> Generator[Step, None, Done[Result] | Failed | Cancelled]:
-        # The worker shows every warning of every library as a message to the user: only ours are for them.
+        # The worker hands on every warning of every library: only ours are for the user.
         warnings.simplefilter("ignore")
         warnings.filterwarnings("always", module=r"napari_micro_ktnet\b")
         try:
-            steps = self._steps()
+            steps = self._generator = self._steps()
         except Exception as error:  # noqa: BLE001 - shown or raised by report_failure
             return Failed(error)
         try:
@@ -125,6 +127,9 @@ class Job(Generic[Step, Result]):
         self._outcome = outcome
 
     def _finished(self) -> None:
+        # napari makes workers quit when it closes, and a worker that quits leaves its generator as it is.
+        if self._generator is not None:
+            self._generator.close()
         self._deliver(self._end)
 
     def _end(self) -> None:
@@ -133,7 +138,7 @@ class Job(Generic[Step, Result]):
         self._on_end(Cancelled() if self._cancelled else self._outcome)
 
     def _deliver(self, call: Callable[[], None]) -> None:
-        """Call one after the other: napari's progress bar handles events, so a call can come inside another."""
+        """Call one after the other, although napari's progress bar handles events within a call."""
         self._inbox.append(call)
         if self._delivering:
             return

@@ -27,6 +27,7 @@ from napari_micro_ktnet.gui import layers as convert
 from napari_micro_ktnet.gui import settings
 from napari_micro_ktnet.gui.inputs import LayerCombo
 from napari_micro_ktnet.gui.segment_run import Request
+from napari_micro_ktnet.predict.tiles import OVERLAP
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -159,7 +160,7 @@ class SegmentForm(QWidget):
         self.overlap.setRange(0, 0.85)
         self.overlap.setSingleStep(0.05)
         self.overlap.setDecimals(3)
-        self.overlap.setValue(0.125)
+        self.overlap.setValue(OVERLAP)
         self.precision = _combo("auto", "float32", "bfloat16")
         form = _form(self.advanced_part)
         form.addRow("Tile", self.tile)

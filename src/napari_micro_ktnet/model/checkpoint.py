@@ -7,7 +7,6 @@ code. Weights are read only by `load_network`; everything else works without tor
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from napari_micro_ktnet.files import replacing
 from napari_micro_ktnet.model.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 _KEY = "micro_ktnet"
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
@@ -146,13 +145,14 @@ def load_network(info: CheckpointInfo) -> nn.Module:
 
     Raises
     ------
-    ModelError
+    WeightsError
         A tensor is missing, unknown, or of another shape than the network's; it is named.
     """
     import torch
     from safetensors.torch import load_file
 
     from napari_micro_ktnet.model.architectures import build_network
+    from napari_micro_ktnet.model.weights import check_fit
 
     network = build_network(info.spec)
     try:
@@ -161,41 +161,12 @@ def load_network(info: CheckpointInfo) -> nn.Module:
         raise ModelError(
             f"The weights in {info.path} cannot be read ({error}). Copy the file again."
         ) from error
-    check_state(network.state_dict(), tensors, f"the model file {info.path}")
+    target = f"{info.spec.architecture} with the encoder {info.spec.encoder!r}"
+    check_fit(network.state_dict(), tensors, target=target, source=str(info.path))
     network.load_state_dict(
         {k: v.to(torch.float32) if v.is_floating_point() else v for k, v in tensors.items()}
     )
     return network.eval()
-
-
-def check_state(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str) -> None:
-    """Check that two state dicts have the same keys and shapes.
-
-    Parameters
-    ----------
-    expected, found : mapping of str to Tensor
-        The network's own state dict and the one to load.
-    source : str
-        What is being loaded, for the message.
-
-    Raises
-    ------
-    ModelError
-        Naming the first keys that are missing, unknown or of another shape.
-    """
-    problems = [f"{k} is missing" for k in expected if k not in found]
-    problems += [f"{k} is unknown" for k in found if k not in expected]
-    problems += [
-        f"{k} has shape {tuple(found[k].shape)}, expected {tuple(v.shape)}"
-        for k, v in expected.items()
-        if k in found and found[k].shape != v.shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise ModelError(
-            f"The weights in {source} do not fit the network: {'; '.join(problems[:3])}{more}. "
-            "Nothing was loaded. Use weights made for this architecture and encoder."
-        )
 
 
 def save_checkpoint(

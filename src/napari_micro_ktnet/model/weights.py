@@ -80,18 +80,18 @@ def load_encoder_weights(
 
 
 def check_fit(
-    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], *, encoder_name: str, source: str
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], *, target: str, source: str
 ) -> None:
     """Raise unless `found` has exactly the keys and shapes of `expected`.
 
     Parameters
     ----------
     expected : mapping of str to Tensor
-        State dict of the encoder; tensors on the ``meta`` device will do.
+        State dict of the network or encoder; tensors on the ``meta`` device will do.
     found : mapping of str to Tensor
         What is to be loaded.
-    encoder_name, source : str
-        For the message.
+    target, source : str
+        What is loaded into and what is loaded, for the message.
 
     Raises
     ------
@@ -117,8 +117,8 @@ def check_fit(
         faults.append(f"{len(values)} with values that are not finite ({some_of(values)})")
     if faults:
         raise WeightsError(
-            f"The weights of {source} do not fit the encoder {encoder_name!r}: of {len(expected)} tensors "
-            f"{'; '.join(faults)}. Nothing was loaded. Choose the encoder that the file was made for."
+            f"The weights of {source} do not fit {target}: of {len(expected)} tensors {'; '.join(faults)}. "
+            "Nothing was loaded. Choose the encoder that the file was made for."
         )
 
 
@@ -224,5 +224,5 @@ def _prepare(
     for key, tensor in expected.items():
         if key.endswith(_COUNTER) and key not in state:
             state[key] = torch.zeros(tensor.shape, dtype=tensor.dtype)
-    check_fit(expected, state, encoder_name=name, source=source)
+    check_fit(expected, state, target=f"the encoder {name!r}", source=source)
     return state

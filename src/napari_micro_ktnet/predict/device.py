@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from napari_micro_ktnet.errors import InputError
+from napari_micro_ktnet.predict.tiles import BUDGET
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -70,8 +71,8 @@ def autocast_dtype(device: torch.device, precision: Precision = "auto") -> torch
 
 
 def tile_budget(device: torch.device) -> int:
-    """Pixels per tile that keep memory moderate and give the network much context."""
-    return 2048 * 2048 if device.type == "cuda" else 1280 * 1024
+    """Pixels per tile that the device computes fastest and that keep memory moderate."""
+    return 2048 * 2048 if device.type == "cuda" else BUDGET
 
 
 def is_out_of_memory(error: BaseException) -> bool:

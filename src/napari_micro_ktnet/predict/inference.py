@@ -27,7 +27,7 @@ from napari_micro_ktnet.predict.device import (
 from napari_micro_ktnet.predict.inputs import ImageLike, as_grey_image
 from napari_micro_ktnet.predict.intensity import Stretch, find_stretch
 from napari_micro_ktnet.predict.result import Segmentation
-from napari_micro_ktnet.predict.tiles import Tile, TilePlan, plan_tiles
+from napari_micro_ktnet.predict.tiles import OVERLAP, Tile, TilePlan, plan_tiles
 
 _SMALLEST_TILE = 128
 
@@ -51,7 +51,7 @@ class PredictOptions:
     """
 
     tile: int | None = None
-    overlap: float = 0.125
+    overlap: float = OVERLAP
     batch_size: int = 1
     device: str = "auto"
     precision: Precision = "auto"

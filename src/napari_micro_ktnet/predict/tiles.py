@@ -14,6 +14,12 @@ from napari_micro_ktnet.errors import InputError
 MULTIPLE = 32
 """Tile sides are multiples of the network's stride, so that the network pads nothing."""
 
+OVERLAP = 0.0625
+"""Share of a tile that neighbours have in common, unless asked otherwise."""
+
+BUDGET = 960 * 704
+"""Pixels of a tile, unless asked otherwise: above it a CPU's caches no longer hold what it works on."""
+
 _SHORTEST_SIDE = 256
 
 
@@ -117,7 +123,7 @@ def _axis(length: int, tiles: int, overlap: float) -> Axis:
 
 
 def plan_tiles(
-    shape: tuple[int, int], *, tile: int | None = None, overlap: float = 0.125, budget: int = 1280 * 1024
+    shape: tuple[int, int], *, tile: int | None = None, overlap: float = OVERLAP, budget: int = BUDGET
 ) -> TilePlan:
     """Cover an image with as few tile pixels as possible.
 

@@ -1,0 +1,116 @@
+"""Reader, writer and sample data, as napari calls them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from napari.components import ViewerModel
+from napari.layers import Labels
+from npe2 import PluginManager, PluginManifest
+
+from napari_micro_ktnet.errors import ReadError
+from napari_micro_ktnet.gui.reader import get_reader
+from napari_micro_ktnet.gui.samples import masterbatch
+from napari_micro_ktnet.gui.writer import write_labels_layer
+from napari_micro_ktnet.sem import read_sem, write_image
+
+PLUGIN = "napari-micro-ktnet"
+
+
+def test_manifest_is_valid_and_every_command_exists() -> None:
+    manifest = PluginManifest.from_distribution(PLUGIN)
+    manifest.validate_imports()
+    assert manifest.display_name == "Micro-KTNet"
+    assert all(command.id.startswith(f"{PLUGIN}.") for command in manifest.contributions.commands)
+    assert set(manifest.contributions.configurations["general"].properties) == {"device", "cache_folder"}
+    assert PluginManager.instance().get_manifest(PLUGIN).name == PLUGIN
+
+
+def test_viewer_opens_a_file_with_its_pixel_size(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 50), dtype=np.uint8)
+    write_image(tmp_path / "a.tif", pixels, (10.0, 12.0))
+    viewer = ViewerModel()
+    viewer.open(tmp_path / "a.tif", plugin=PLUGIN)
+    (layer,) = viewer.layers
+    assert layer.name == "a"
+    np.testing.assert_array_equal(layer.data, pixels)
+    np.testing.assert_allclose(layer.scale, (0.01, 0.012))
+    assert layer.metadata["sem_image"].pixel_size_source == "metadata"
+
+
+@pytest.mark.parametrize("name", ["x.png", "X.TIF", "x.jpeg", "x.bmp"])
+def test_reader_takes_image_suffixes(name: str) -> None:
+    assert get_reader(name) is not None
+    assert get_reader([name, name]) is not None
+
+
+@pytest.mark.parametrize("path", ["x.csv", "x", ["x.tif", "x.npy"], []])
+def test_reader_leaves_the_rest(path: str | list[str]) -> None:
+    assert get_reader(path) is None
+
+
+def test_text_renamed_to_tif_is_a_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "notes.tif"
+    path.write_text("not an image")
+    with pytest.raises(ReadError, match=r"notes\.tif.*expected a TIFF"):
+        ViewerModel().open(path, plugin=PLUGIN)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.random.default_rng(1).integers(0, 2, (30, 40)).astype(np.uint8),
+        np.random.default_rng(2).integers(0, 900, (30, 40)),
+        np.random.default_rng(3).integers(0, 9, (3, 30, 40)).astype(np.uint16),
+    ],
+)
+def test_saved_labels_keep_values_and_pixel_size(labels: np.ndarray, tmp_path: Path) -> None:
+    viewer = ViewerModel()
+    scale = (1, 0.02, 0.03)[-labels.ndim :]
+    units = ("pixel", "um", "um")[-labels.ndim :]
+    viewer.add_labels(labels, scale=scale, units=units)
+    assert viewer.layers.save(str(tmp_path / "l.tif"), plugin=PLUGIN) == [str(tmp_path / "l.tif")]
+    back = read_sem(tmp_path / "l.tif")
+    np.testing.assert_array_equal(back.pixels, labels)
+    assert back.pixel_size == pytest.approx((20.0, 30.0))
+
+
+@pytest.mark.parametrize(
+    "labels", [np.arange(2 * 2 * 3 * 4).reshape(2, 2, 3, 4), np.array([[-1, 0], [3, 2]], np.int32)]
+)
+def test_labels_that_have_no_format_here_are_still_saved(labels: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "l.tif"
+    data, meta, _ = Labels(labels).as_layer_data_tuple()
+    assert write_labels_layer(str(path), data, meta) == [str(path)]
+    np.testing.assert_array_equal(tifffile.imread(path), labels)
+
+
+def test_uncalibrated_and_multiscale_labels(tmp_path: Path) -> None:
+    labels = np.eye(64, dtype=np.uint8)
+    layer = Labels([labels, labels[::2, ::2]], multiscale=True, scale=(3, 3))
+    data, meta, _ = layer.as_layer_data_tuple()
+    write_labels_layer(str(tmp_path / "l.tif"), data, meta)
+    back = read_sem(tmp_path / "l.tif")
+    np.testing.assert_array_equal(back.pixels, labels)
+    assert back.pixel_size is None
+
+
+def test_sample_has_an_image_and_its_truth(monkeypatch: pytest.MonkeyPatch) -> None:
+    from napari_micro_ktnet.gui import samples
+    from napari_micro_ktnet.synthetic import masterbatch_image
+
+    monkeypatch.setattr(samples, "masterbatch_image", lambda **kw: masterbatch_image((160, 200), **kw))
+    (image, image_keywords, kind), (truth, truth_keywords, truth_kind) = masterbatch()
+    assert (kind, truth_kind) == ("image", "labels")
+    viewer = ViewerModel()
+    first = viewer.add_image(image, **image_keywords)
+    second = viewer.add_labels(truth, **truth_keywords)
+    np.testing.assert_allclose(first.scale, second.scale)
+    assert first.units == second.units
+    assert second.data.max() > 0
+    bar = first.metadata["sem_image"].data_bar
+    assert bar is not None
+    assert not second.data[bar.top :].any()
