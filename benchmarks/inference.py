@@ -22,8 +22,9 @@ from napari_micro_ktnet.model.architectures import build_network
 from napari_micro_ktnet.model.registry import Model
 from napari_micro_ktnet.model.spec import ModelSpec
 from napari_micro_ktnet.predict.device import autocast_dtype, pick_device, tile_budget
-from napari_micro_ktnet.predict.inference import normalise, segment
+from napari_micro_ktnet.predict.inference import segment
 from napari_micro_ktnet.predict.intensity import find_stretch
+from napari_micro_ktnet.predict.runner import normalise
 from napari_micro_ktnet.predict.tiles import plan_tiles
 from napari_micro_ktnet.synthetic import masterbatch_image
 

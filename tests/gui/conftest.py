@@ -21,6 +21,7 @@ if not HAS_DISPLAY:
 
 import numpy as np
 import pytest
+from npe2 import PluginManager
 from safetensors.numpy import save_file
 
 pytest.importorskip("napari")
@@ -51,6 +52,12 @@ def write_model(path: Path, spec: ModelSpec) -> Path:
     """A file that says all about a model but has no weights for it."""
     save_file({"x": np.zeros(1)}, path, metadata={"micro_ktnet": _Header(spec=spec).model_dump_json()})
     return path
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _plugins() -> None:
+    """A viewer model alone does not look for plugins in every version of napari."""
+    PluginManager.instance().discover()
 
 
 @pytest.fixture

@@ -369,3 +369,27 @@ def test_model_file_can_be_chosen(widget, viewer, grey, models: Path, tmp_path: 
     widget.add_model_file(str(tmp_path / "bad.safetensors"))
     assert "pickle" in widget.form.message.text()
     assert not widget.form.run.isEnabled()
+
+
+def test_settings_choose_the_device_and_the_cache_folder(
+    qtbot, viewer, models, network, monkeypatch, tmp_path: Path
+) -> None:
+    from napari_micro_ktnet.gui import settings
+    from napari_micro_ktnet.gui.segment import SegmentWidget
+    from napari_micro_ktnet.model.cache import cache_folder
+
+    chosen = {"device": "cuda", "cache_folder": str(tmp_path / "cache")}
+    monkeypatch.delenv("MICRO_KTNET_CACHE", raising=False)
+    monkeypatch.setattr(settings, "_setting", lambda key, default: chosen.get(key, default))
+    widget = SegmentWidget(viewer)
+    qtbot.addWidget(widget)
+    assert widget.form.device.currentText() == "cuda"
+    assert cache_folder() == tmp_path / "cache"
+    monkeypatch.delenv("MICRO_KTNET_CACHE")
+
+
+def test_settings_are_those_of_the_manifest() -> None:
+    from napari_micro_ktnet.gui import settings
+
+    assert settings.preferred_device() in ("auto", "cpu", "cuda", "mps")
+    assert settings.devices()[:2] == ["auto", "cpu"]

@@ -79,8 +79,9 @@ def test_field_of_view_is_what_the_canvas_shows(open_widget, network, run, qtbot
     viewer, widget = open_widget()
     viewer.window._qt_window.show()
     viewer.add_image(np.full((1000, 1000), 200, np.uint8))
-    viewer.scene.camera.center = (0, 500, 500)
-    viewer.scene.camera.zoom = 20
+    camera = getattr(viewer, "scene", viewer).camera  # napari 0.9 moved it
+    camera.center = (0, 500, 500)
+    camera.zoom = 20
     qtbot.wait(100)
     widget.form.field.setCurrentIndex(1)
     run(widget)

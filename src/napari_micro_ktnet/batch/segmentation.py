@@ -14,8 +14,9 @@ from napari_micro_ktnet.batch.record import SegmentationRecord, make_record
 from napari_micro_ktnet.errors import InputError, MicroKTNetError
 from napari_micro_ktnet.files import write_bytes
 from napari_micro_ktnet.model.registry import Model
-from napari_micro_ktnet.predict.inference import TileReport, iter_segment
+from napari_micro_ktnet.predict.inference import iter_segment
 from napari_micro_ktnet.predict.result import Segmentation
+from napari_micro_ktnet.predict.runner import TileReport
 from napari_micro_ktnet.sem import SEMImage, read_sem_pages, write_image, write_labels
 
 

@@ -14,8 +14,8 @@ from napari_micro_ktnet.gui.torch_guard import import_prediction
 from napari_micro_ktnet.sem import DataBar, SEMImage, find_data_bar
 
 if TYPE_CHECKING:
-    from napari_micro_ktnet.predict.inference import TileReport
     from napari_micro_ktnet.predict.result import Segmentation
+    from napari_micro_ktnet.predict.runner import TileReport
 
 Box = tuple[slice, slice]
 

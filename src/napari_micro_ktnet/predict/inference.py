@@ -3,84 +3,18 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.ndimage import zoom
-from torch import Tensor, nn
 
 from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.model.registry import STARTER, Model, load_model
-from napari_micro_ktnet.model.spec import Normalization
-from napari_micro_ktnet.predict.device import (
-    Precision,
-    autocast_dtype,
-    is_out_of_memory,
-    pick_device,
-    tile_budget,
-)
 from napari_micro_ktnet.predict.inputs import ImageLike, as_grey_image
-from napari_micro_ktnet.predict.intensity import Stretch, find_stretch
 from napari_micro_ktnet.predict.result import Segmentation
-from napari_micro_ktnet.predict.tiles import OVERLAP, Tile, TilePlan, plan_tiles
-
-_SMALLEST_TILE = 128
-
-
-@dataclass(frozen=True)
-class PredictOptions:
-    """How a network is run over an image.
-
-    Attributes
-    ----------
-    tile : int or None
-        Side of square tiles in pixels; None chooses large tiles that waste little.
-    overlap : float
-        Least share of a tile that neighbours have in common, 0 to below 0.9.
-    batch_size : int
-        Tiles per forward pass.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
-    precision : {"auto", "float32", "bfloat16"}
-        ``"auto"`` computes in 16 bit where the processor gains from it.
-    """
-
-    tile: int | None = None
-    overlap: float = OVERLAP
-    batch_size: int = 1
-    device: str = "auto"
-    precision: Precision = "auto"
-
-
-@dataclass(frozen=True, eq=False)
-class TileReport:
-    """One tile is done.
-
-    Attributes
-    ----------
-    done, total : int
-        Tiles done and planned, over all slices. `done` can fall back when memory ran out and a
-        slice is begun anew with smaller tiles.
-    slice_index : int
-        Index along Z, 0 for a single image.
-    rows, columns : slice
-        Where the tile lies in the full image, of `probability` too. Near its edges the values
-        are final only after the neighbours.
-    probability : ndarray of float32, (C, Y, X)
-        The whole slice as far as it is done: a live view, to be read before the next step.
-    """
-
-    done: int
-    total: int
-    slice_index: int
-    rows: slice
-    columns: slice
-    probability: NDArray[np.float32]
+from napari_micro_ktnet.predict.runner import PredictOptions, Runner, TileReport
 
 
 def segment(
@@ -158,7 +92,7 @@ def iter_segment(
     loaded = load_model(model)
     analysed = _analysed(grey.pixels, grey.analysed_rows, region)
     factors = _scale_factors(grey.pixel_size, loaded.spec.pixel_size_nm) if match_pixel_size else None
-    runner = _Runner(loaded, settings)
+    runner = Runner(loaded, settings)
     slices = grey.pixels if grey.pixels.ndim == 3 else grey.pixels[None]
     probability = np.zeros((loaded.spec.channels, *slices.shape), np.float32)
     for z, pixels in enumerate(slices):
@@ -209,157 +143,3 @@ def _scale_factors(
             "y and x): both must be known to bring one to the other. Set the pixel size, or do not rescale."
         )
     return found[0] / trained[0], found[1] / trained[1]
-
-
-class _Runner:
-    """A network on a device, stepping down when memory runs out."""
-
-    def __init__(self, model: Model, options: PredictOptions) -> None:
-        self.model = model
-        self.options = options
-        self._place(pick_device(options.device))
-
-    def _place(self, device: torch.device) -> None:
-        self.device = device
-        self.dtype = autocast_dtype(device, self.options.precision)
-        # Channels-last is the layout that convolutions are fastest in, on every device.
-        self.network: nn.Module = self.model.network.to(device).to(memory_format=torch.channels_last).eval()
-        self.budget = tile_budget(device)
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """What was used in the end, for the record."""
-        dtype = "float32" if self.dtype is None else str(self.dtype).removeprefix("torch.")
-        return asdict(self.options) | {"device": self.device.type, "precision": dtype}
-
-    def run(
-        self,
-        pixels: NDArray[Any],
-        analysed: NDArray[np.bool_],
-        out: NDArray[np.float32],
-        factors: tuple[float, float] | None,
-    ) -> Iterator[TileReport]:
-        """Fill `out` ``(C, Y, X)`` with the probabilities of one slice ``(Y, X)``."""
-        rows, columns = _bounds(analysed)
-        part, inside = pixels[rows, columns], analysed[rows, columns]
-        stretch = find_stretch(part, self.model.spec.normalization, inside)
-        target = out[:, rows, columns]
-        if factors is not None:
-            part = zoom(stretch(part), factors, order=1)
-            stretch = Stretch(0.0, 1.0, stretch.clip)
-            resized = np.zeros((len(out), *part.shape), np.float32)
-            inside = np.ones(part.shape, bool)
-        canvas = resized if factors is not None else target
-        while True:
-            try:
-                for tile, done, total in self._tiles(part, stretch, inside, canvas):
-                    if factors is None:
-                        yield _report(tile, done, total, rows.start, columns.start, out)
-                    else:
-                        yield TileReport(done, total, 0, rows, columns, out)
-                break
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                self._step_down(error, part.shape)
-                canvas[:] = 0
-        if factors is not None:
-            back = [n / m for n, m in zip(target.shape[1:], part.shape, strict=True)]
-            for channel in range(len(out)):
-                target[channel] = np.clip(zoom(canvas[channel], back, order=1), 0, 1)
-        out[:, ~analysed] = 0
-
-    def _tiles(
-        self,
-        pixels: NDArray[Any],
-        stretch: Stretch,
-        inside: NDArray[np.bool_],
-        canvas: NDArray[np.float32],
-    ) -> Iterator[tuple[Tile, int, int]]:
-        plan = self._plan(pixels.shape)
-        tiles = [t for t in plan if inside[t.rows, t.columns].any()]
-        size = self.options.batch_size
-        for first in range(0, len(tiles), size):
-            batch = tiles[first : first + size]
-            for tile, probability in zip(batch, self._forward(pixels, stretch, batch), strict=True):
-                top, left = (p[0] for p in tile.padding)
-                height, width = len(tile.window[0]), len(tile.window[1])
-                probability = probability[:, top : top + height, left : left + width]
-                window = tile.window[0][:, None] * tile.window[1]
-                canvas[:, tile.rows, tile.columns] += probability * window
-                first += 1
-                yield tile, first, len(tiles)
-
-    def _plan(self, shape: tuple[int, ...]) -> TilePlan:
-        return plan_tiles(
-            (shape[0], shape[1]), tile=self.options.tile, overlap=self.options.overlap, budget=self.budget
-        )
-
-    def _forward(self, pixels: NDArray[Any], stretch: Stretch, batch: Sequence[Tile]) -> NDArray[np.float32]:
-        """Probabilities ``(N, C, Y, X)`` of the padded tiles of one batch."""
-        grey = np.stack([np.pad(stretch(pixels[t.rows, t.columns]), t.padding, "symmetric") for t in batch])
-        x = normalise(torch.from_numpy(grey).to(self.device), self.model.spec.normalization)
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None),
-        ):
-            logits = self.network(x)
-        logits = logits.float()
-        result = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
-        array: NDArray[np.float32] = result.cpu().numpy()
-        return array
-
-    def _step_down(self, error: BaseException, shape: tuple[int, ...]) -> None:
-        """Choose smaller work: batch, then tile, then the CPU."""
-        plan = self._plan(shape)
-        side = max(plan.y.tile, plan.x.tile)
-        if self.options.batch_size > 1:
-            self.options = replace(self.options, batch_size=self.options.batch_size // 2)
-            now = f"{self.options.batch_size} tiles at a time"
-        elif side > _SMALLEST_TILE:
-            tile = max(_SMALLEST_TILE, side // 64 * 32)
-            self.options = replace(self.options, tile=tile)
-            now = f"tiles of {tile} pixels"
-        elif self.device.type != "cpu":
-            self._place(torch.device("cpu"))
-            now = "the CPU"
-        else:
-            raise InputError(
-                "There is not enough memory even for the smallest tiles on the CPU. "
-                "Close other programs, or choose a smaller model."
-            ) from error
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        warnings.warn(f"Memory ran out; going on with {now}.", stacklevel=2)
-
-
-def normalise(grey: Tensor, normalization: Normalization) -> Tensor:
-    """Repeat stretched grey images to three channels and apply mean and standard deviation.
-
-    Parameters
-    ----------
-    grey : Tensor
-        ``(N, Y, X)``, float32, stretched to about 0..1.
-    normalization : Normalization
-        The model's record.
-
-    Returns
-    -------
-    Tensor
-        ``(N, 3, Y, X)``, channels last in memory.
-    """
-    mean = grey.new_tensor(normalization.mean)
-    std = grey.new_tensor(normalization.std)
-    # (N, Y, X, 1) against (3,) is channels-last already; permuting is free.
-    return ((grey[..., None] - mean) / std).permute(0, 3, 1, 2)
-
-
-def _bounds(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-
-
-def _report(tile: Tile, done: int, total: int, top: int, left: int, out: NDArray[np.float32]) -> TileReport:
-    rows = slice(tile.rows.start + top, tile.rows.stop + top)
-    columns = slice(tile.columns.start + left, tile.columns.stop + left)
-    return TileReport(done, total, 0, rows, columns, out)

@@ -102,7 +102,7 @@ class TrainingConfig(_Frozen):
     seed : int
         Decides every random draw.
     device, precision
-        See `napari_micro_ktnet.predict.inference.PredictOptions`.
+        See `napari_micro_ktnet.predict.runner.PredictOptions`.
     """
 
     schema_version: Literal[1] = 1

@@ -19,7 +19,8 @@ from napari_micro_ktnet.model.checkpoint import HistoryEntry, save_checkpoint
 from napari_micro_ktnet.model.registry import Model
 from napari_micro_ktnet.model.spec import ModelSpec
 from napari_micro_ktnet.predict.device import autocast_dtype, pick_device
-from napari_micro_ktnet.predict.inference import normalise, segment
+from napari_micro_ktnet.predict.inference import segment
+from napari_micro_ktnet.predict.runner import normalise
 from napari_micro_ktnet.sem import SEMImage
 from napari_micro_ktnet.training.config import TrainingConfig
 from napari_micro_ktnet.training.dataset import CropSampler, ImagePair
