@@ -118,3 +118,10 @@ def test_view_box_of_plain_and_multiscale_images() -> None:
     pyramid.data_level = 1
     pyramid.corner_pixels = np.array([[5, 6], [9, 29]])
     assert convert.view_box(pyramid) == (slice(10, 20), slice(12, 60))
+
+
+def test_shapes_in_another_unit_of_length() -> None:
+    image = Image(np.zeros((20, 20)), scale=(0.02, 0.02), units=("um", "um"))
+    square = np.array([[40, 40], [40, 80], [80, 80], [80, 40]], float)
+    (outline,) = convert.outlines(Shapes([square], shape_type="polygon", units=("nm", "nm")), image)
+    np.testing.assert_allclose(outline, square / 20)

@@ -103,7 +103,8 @@ def segment(options: argparse.Namespace) -> int:
     if failed:
         print(f"{len(failed)} of {len(files)} files failed:", file=sys.stderr)
         for report in failed:
-            print(f"  {report.file.path}: {report.error}", file=sys.stderr)
+            path, reason = str(report.file.path), str(report.error)
+            print(f"  {reason if path in reason else f'{path}: {reason}'}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -189,10 +189,21 @@ def _ellipse(corners: NDArray[Any], count: int = 128) -> NDArray[np.float64]:
 
 
 def _to_pixels(point: NDArray[np.float64], source: Layer, target: Layer) -> NDArray[np.float64]:
-    world = np.asarray(source.data_to_world(point))[-target.ndim :]
+    world = np.array(source.data_to_world(point), float)[-target.ndim :]
+    world[-2:] *= _unit_ratio(source, target)
     # A flat layer beside a stack says nothing about Z; any slice will do.
     world = np.concatenate([np.zeros(target.ndim - len(world)), world])
     return np.asarray(target.world_to_data(world))[-2:]
+
+
+def _unit_ratio(source: Layer, target: Layer) -> NDArray[np.float64]:
+    """How many of the target's units are one of the source's, ``(2,)``; 1 where they cannot be compared."""
+    one = (1.0, 1.0)
+    sizes = [_size_nm(one, layer.units[-2:]) for layer in (source, target)]
+    if sizes[0] is None or sizes[1] is None:
+        return np.ones(2)
+    ratio: NDArray[np.float64] = np.divide(sizes[0], sizes[1])
+    return ratio
 
 
 def polygons_mask(polygons: Sequence[NDArray[np.float64]], shape: tuple[int, int]) -> NDArray[np.bool_]:

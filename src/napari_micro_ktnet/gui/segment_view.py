@@ -97,6 +97,7 @@ class SegmentForm(QWidget):
         self.field = _combo("Whole image", "Current field of view")
         self.region = LayerCombo(viewer, Shapes, none="Everywhere")
         self.region_mode = _combo("inside", "outside")
+        self.region_mode.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.region_mode.setFixedWidth(_NARROW)
         self.pixel_size_note = _note()
         self.rescale = QCheckBox("Rescale to the model's pixel size")

@@ -11,7 +11,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
-from napari_micro_ktnet.sem.vendors._base import Dialect, Findings
+from napari_micro_ktnet.sem.vendors._base import SIDECAR, Dialect, Findings
 
 if TYPE_CHECKING:
     from napari_micro_ktnet.sem.vendors._base import Source
@@ -35,8 +35,9 @@ def has_vendor(source: Source) -> bool:
 def identify(source: Source) -> Findings:
     """Return what the file says about an image.
 
-    The first dialect that recognises the file gives the metadata. A pixel size or data bar that it
-    does not know is taken from the next dialect that does.
+    The first dialect that recognises the file gives the metadata. What it does not know is taken from
+    the next dialect that does; a sidecar file of another vendor is not believed beside metadata in the
+    file itself.
 
     Parameters
     ----------
@@ -50,7 +51,9 @@ def identify(source: Source) -> Findings:
     """
     findings: Findings | None = None
     for dialect in dialects():
-        if dialect.recognise(source):
-            more = dialect.extract(source)
-            findings = more if findings is None else findings.filled_from(more)
+        foreign = findings is not None and findings.metadata.vendor != dialect.name
+        if (dialect.rank == SIDECAR and foreign) or not dialect.recognise(source):
+            continue
+        more = dialect.extract(source)
+        findings = more if findings is None else findings.filled_from(more)
     return Findings() if findings is None else findings

@@ -7,6 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from napari_micro_ktnet.sem.image import PixelSizeSource, SEMMetadata
+from napari_micro_ktnet.sem.vendors._sidecar import Sidecars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 SMALLEST_PIXEL_NM = 1e-4
 LARGEST_PIXEL_NM = 1e8
+# Ranks: what the microscope wrote into the file, what it wrote beside it, what general programs write.
+SIDECAR, GENERAL = 5, 10
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Source:
         the dialects whose description makes them honest may use them.
     index : int
         Number of the image within its file, for descriptions that cover several.
+    sidecars : Sidecars
+        The text files beside the image.
     """
 
     path: Path
@@ -42,6 +47,10 @@ class Source:
     tags: Mapping[int, bytes] = field(default_factory=dict)
     resolution: tuple[float, float] | None = None
     index: int = 0
+    sidecars: Sidecars = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sidecars", Sidecars(self.path))
 
     def text(self, code: int) -> str:
         """Text of a tag: UTF-8 where it is valid, latin-1 otherwise; empty where there is none."""
@@ -78,13 +87,26 @@ class Findings:
             object.__setattr__(self, "pixel_size_source", "metadata")
 
     def filled_from(self, other: Findings) -> Findings:
-        """Return a copy whose unknown pixel size and bar come from `other`."""
-        filled = self
-        if filled.pixel_size is None:
+        """Return a copy whose gaps are filled from `other`.
+
+        A pixel size that the file states takes the place of an estimated one.
+        """
+        filled = replace(self, metadata=_filled(self.metadata, other.metadata))
+        stated = other.pixel_size_source == "metadata" and self.pixel_size_source == "estimated"
+        if filled.pixel_size is None or stated:
             filled = replace(filled, pixel_size=other.pixel_size, pixel_size_source=other.pixel_size_source)
         if filled.bar_rows is None:
             filled = replace(filled, bar_rows=other.bar_rows)
         return filled
+
+
+def _filled(known: SEMMetadata, other: SEMMetadata) -> SEMMetadata:
+    if known.beam != other.beam and None not in (known.beam, other.beam):
+        # The other dialect tells of the other column of the instrument.
+        return known
+    gaps = [name for name in SEMMetadata.__dataclass_fields__ if getattr(known, name) is None]
+    values: dict[str, Any] = {name: getattr(other, name) for name in gaps}
+    return replace(known, raw={**other.raw, **known.raw}, **values)
 
 
 @dataclass(frozen=True)
@@ -100,7 +122,8 @@ class Dialect:
     extract : callable
         Read everything. It must cope with missing sections and with values that are no numbers.
     rank : int
-        Lower ranks are asked first.
+        Lower ranks are asked first: 0 for what lies in the file, `SIDECAR` for files beside it,
+        `GENERAL` for general image programs.
     """
 
     name: str
@@ -136,6 +159,8 @@ def decode(data: bytes) -> str:
     """Text of a tag or sidecar in whichever of the usual encodings it is."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace").rstrip("\0")
+    if data[1:4:2] == b"\0\0" and 0 not in data[0:4:2]:
+        return data.decode("utf-16-le", errors="replace").rstrip("\0")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

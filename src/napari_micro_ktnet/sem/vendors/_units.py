@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+# The two of Unicode; UTF-8 read as latin-1; Shift-JIS read as latin-1.
+_MICRO = re.compile("\u00c2?\u00b5|\u03bc|\u00ce\u00bc|\u0083\u00ca")
+
 _NANOMETRES = {
     "pm": 1e-3,
     "picometer": 1e-3,
@@ -26,6 +31,10 @@ _NANOMETRES = {
 
 def nanometres(unit: str) -> float | None:
     """Nanometres in one `unit`, None for a unit that is no length (such as "pixel")."""
-    name = unit.strip().strip('"').replace("\u00b5", "u").replace("\u03bc", "u").lower()
-    name = name.replace("metre", "meter").removesuffix(".")
+    name = plain_micro(unit).strip().strip('"').lower().replace("metre", "meter").removesuffix(".")
     return _NANOMETRES.get(name) or _NANOMETRES.get(name.removesuffix("s"))
+
+
+def plain_micro(text: str) -> str:
+    """Return the text with every spelling of the micro sign replaced by u."""
+    return _MICRO.sub("u", text)

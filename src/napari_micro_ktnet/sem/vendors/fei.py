@@ -1,23 +1,26 @@
-"""FEI and Thermo Fisher: INI text in tag 34682."""
+"""FEI and Thermo Fisher: INI text in tag 34682, on S-FEG microscopes in tag 34680."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from napari_micro_ktnet.sem.image import SEMMetadata
 from napari_micro_ktnet.sem.vendors import _convert as to
 from napari_micro_ktnet.sem.vendors._base import Dialect, Findings, Row, Source, read_table
+from napari_micro_ktnet.sem.vendors._frame import Frame
+from napari_micro_ktnet.sem.vendors._ini import parse_ini
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TAG = 34682
-# A bar this much of the scanned height is still believed.
-_LARGEST_BAR = 0.35
+# Helios and later; S-FEG.
+TAGS = (34682, 34680)
+_SECTION = re.compile(rb"^\s*\[\w[\w .-]*\]\s*$", re.MULTILINE)
+_HEAD = 4096
 
 COMMON = (
     Row("System/SystemType", "instrument", to.text),
-    Row("System/Dnumber", "instrument", to.text),
     Row("Detectors/Name", "detector", to.text),
     Row("Beam/HV", "accelerating_voltage_v", to.plain_number),
     Row("Stage/WorkingDistance", "working_distance_m", to.plain_number),
@@ -39,13 +42,17 @@ def _beam_table(section: str, scan: str) -> tuple[Row, ...]:
 
 
 def recognise(source: Source) -> bool:
-    """Tell whether the tag holds at least one section."""
-    return b"[" in source.tags.get(TAG, b"")
+    """Tell whether a tag begins with sections; S-FEG may have base64 there instead."""
+    return bool(_code(source))
+
+
+def _code(source: Source) -> int:
+    return next((code for code in TAGS if _SECTION.search(source.tags.get(code, b"")[:_HEAD])), 0)
 
 
 def extract(source: Source) -> Findings:
     """Read the sections of the beam that made the image."""
-    raw = parse_ini(source.text(TAG))
+    raw = parse_ini(source.text(_code(source)))
     section = raw.get("Beam/Beam", "").strip()
     if section not in _BEAMS:
         section = next((name for name in _BEAMS if f"{name}/HV" in raw), "")
@@ -64,28 +71,8 @@ def extract(source: Source) -> Findings:
     return Findings(
         metadata=SEMMetadata(vendor=DIALECT.name, acquired=acquired, raw=raw, **fields),
         pixel_size=_pixel_size_nm(source, raw, scan),
-        bar_rows=_bar_rows(source, raw),
+        bar_rows=_frame(source, raw).bar_rows,
     )
-
-
-def parse_ini(text: str) -> dict[str, str]:
-    """Return ``"Section/Key" -> value``; values are verbatim, so ``%`` and quotes mean nothing.
-
-    A key that occurs again (repeated sections) gets the suffix ``#2``, ``#3`` and so on.
-    """
-    raw: dict[str, str] = {}
-    seen: dict[str, int] = {}
-    section = ""
-    for line in text.splitlines():
-        stripped = line.strip()
-        if stripped.startswith("[") and stripped.endswith("]"):
-            section = stripped[1:-1]
-        elif "=" in line:
-            key, _, value = line.partition("=")
-            name = f"{section}/{key.strip()}"
-            seen[name] = seen.get(name, 0) + 1
-            raw[name if seen[name] == 1 else f"{name}#{seen[name]}"] = value
-    return raw
 
 
 def _magnification(raw: Mapping[str, str]) -> float | None:
@@ -99,35 +86,24 @@ def _pixel_size_nm(source: Source, raw: Mapping[str, str], scan: str) -> tuple[f
         x = to.positive(raw.get(f"{section}/PixelWidth", ""))
         y = to.positive(raw.get(f"{section}/PixelHeight", ""))
         if x is not None and y is not None:
-            factor = _shrunk_by(source, raw) * 1e9
+            factor = _frame(source, raw).shrunk_by * 1e9
             return y * factor, x * factor
     # The navigation camera has no scan, only a width of the field.
     field_width = to.positive(raw.get("IRBeam/HFW", ""))
     if field_width is None:
         return None
-    columns = to.positive(raw.get("Image/ResolutionX", "")) or source.width
-    size = field_width / columns * _shrunk_by(source, raw) * 1e9
+    frame = _frame(source, raw)
+    size = field_width / (frame.columns or source.width) * frame.shrunk_by * 1e9
     return size, size
 
 
-def _shrunk_by(source: Source, raw: Mapping[str, str]) -> float:
-    """Return scanned columns per column of the file, where the whole image was resized but kept its tag."""
-    columns = to.positive(raw.get("Image/ResolutionX", ""))
-    rows = to.positive(raw.get("Image/ResolutionY", ""))
-    if columns is None or rows is None or columns == source.width:
-        return 1.0
-    factor = columns / source.width
-    whole = 0.99 <= source.height * factor / rows <= 1 + _LARGEST_BAR
-    return factor if whole else 1.0
-
-
-def _bar_rows(source: Source, raw: Mapping[str, str]) -> int | None:
-    columns = to.positive(raw.get("Image/ResolutionX", ""))
-    rows = to.positive(raw.get("Image/ResolutionY", ""))
-    if rows is None or (columns is not None and columns != source.width):
-        return None
-    extra = source.height - int(rows)
-    return extra if 0 <= extra <= _LARGEST_BAR * rows else None
+def _frame(source: Source, raw: Mapping[str, str]) -> Frame:
+    return Frame(
+        to.positive(raw.get("Image/ResolutionX", "")),
+        to.positive(raw.get("Image/ResolutionY", "")),
+        source.width,
+        source.height,
+    )
 
 
 DIALECT = Dialect("FEI / Thermo Fisher", recognise, extract)

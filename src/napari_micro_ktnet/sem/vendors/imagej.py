@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from napari_micro_ktnet.sem.image import SEMMetadata
-from napari_micro_ktnet.sem.vendors._base import Dialect, Findings, Source
+from napari_micro_ktnet.sem.vendors._base import GENERAL, Dialect, Findings, Source
 from napari_micro_ktnet.sem.vendors._units import nanometres
 
 _DESCRIPTION = 270
@@ -35,4 +35,4 @@ def _unescape(text: str) -> str:
     return re.sub(r"\\u([0-9A-Fa-f]{4})", lambda match: chr(int(match[1], 16)), text)
 
 
-DIALECT = Dialect("ImageJ", recognise, extract, rank=10)
+DIALECT = Dialect("ImageJ", recognise, extract, rank=GENERAL)

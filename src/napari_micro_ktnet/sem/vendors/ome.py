@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 from napari_micro_ktnet.sem.image import SEMMetadata
 from napari_micro_ktnet.sem.vendors import _convert as to
-from napari_micro_ktnet.sem.vendors._base import Dialect, Findings, Source
+from napari_micro_ktnet.sem.vendors._base import GENERAL, Dialect, Findings, Source
 from napari_micro_ktnet.sem.vendors._units import nanometres
 
 _DESCRIPTION = 270
@@ -39,4 +39,4 @@ def extract(source: Source) -> Findings:
     )
 
 
-DIALECT = Dialect("OME", recognise, extract, rank=10)
+DIALECT = Dialect("OME", recognise, extract, rank=GENERAL)
