@@ -10,7 +10,7 @@ import tifffile
 from napari_micro_ktnet.sem import read_sem
 from napari_micro_ktnet.sem.vendors import _convert as to
 from napari_micro_ktnet.sem.vendors import dialects
-from napari_micro_ktnet.sem.vendors.fei import parse_ini
+from napari_micro_ktnet.sem.vendors._ini import parse_ini
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +80,33 @@ def test_zeiss_pixel_size(tagged_tiff, shape, keys: str, header: str, expected: 
         assert image.pixel_size_source == "none"
     else:
         assert image.pixel_size == pytest.approx((expected, expected), rel=1e-4)
+
+
+def test_zeiss_copy_in_utf16_alone(tagged_tiff) -> None:
+    text = zeiss(keys=KEYS).decode("latin-1").encode("utf-16-le")
+    image = read_sem(tagged_tiff(np.zeros((768, 1024), np.uint8), {34119: text}))
+    assert image.pixel_size == pytest.approx((100.0, 100.0))
+    assert image.metadata.detector == "InLens"
+    assert image.metadata.raw["AP_STAGE_AT_T"] == "Stage at T =   2.5 °"
+
+
+@pytest.mark.parametrize(("pixel", "expected"), [("1e-07", 200.0), ("0", None)])
+def test_zeiss_header_without_keys(tagged_tiff, pixel: str, expected: float | None) -> None:
+    image = read_sem(tagged_tiff(np.zeros((384, 512), np.uint8), {34118: zeiss(pixel)}))
+    assert image.pixel_size == (None if expected is None else pytest.approx((expected, expected)))
+
+
+@pytest.mark.parametrize(
+    ("header", "keys", "expected"),
+    [
+        ("0", "AP_PIXEL_SIZE\nPixel Size = 50.0 nm\n", 100.0),
+        ("5,0e-08", "AP_MAG\nMag = 2,00 K X\n", 100.0),
+        ("0", "AP_IMAGE_PIXEL_SIZE\nImage Pixel Size = 100,0 nm\n", 100.0),
+    ],
+)
+def test_zeiss_older_headers(tagged_tiff, header: str, keys: str, expected: float) -> None:
+    image = read_sem(tagged_tiff(np.zeros((384, 512), np.uint8), {34118: zeiss(header, keys)}))
+    assert image.pixel_size == pytest.approx((expected, expected))
 
 
 FEI = """[User]\r
@@ -164,7 +191,7 @@ def test_repeated_sections() -> None:
 
 @pytest.mark.parametrize(
     ("unit", "factor"),
-    [("nm", 1.0), ("micron", 1e3), ("µm", 1e3), ("\\u00B5m", 1e3), ("mm", 1e6), ("cm", 1e7)],
+    [("nm", 1.0), ("micron", 1e3), ("µm", 1e3), ("\\u00B5m", 1e3), ("mm", 1e6)],
 )
 def test_imagej_unit(tmp_path: Path, noise: np.ndarray, unit: str, factor: float) -> None:
     description = f"ImageJ=1.53t\nunit={unit}\nmin=0\n".encode("utf-8" if "µ" in unit else "ascii")
@@ -172,7 +199,7 @@ def test_imagej_unit(tmp_path: Path, noise: np.ndarray, unit: str, factor: float
     assert read_sem(tmp_path / "a.tif").pixel_size == pytest.approx((factor / 4, factor / 2))
 
 
-@pytest.mark.parametrize("unit", ["pixel", "", "fathom"])
+@pytest.mark.parametrize("unit", ["pixel", "", "fathom", "inch", "cm"])
 def test_imagej_without_length(tmp_path: Path, noise: np.ndarray, unit: str) -> None:
     description = f"ImageJ=1.53t\nunit={unit}\n"
     tifffile.imwrite(tmp_path / "a.tif", noise, description=description, metadata=None, resolution=(2.0, 4.0))
@@ -200,10 +227,57 @@ def test_quantity(text: str, value: float | None) -> None:
     assert to.quantity(text) == (None if value is None else pytest.approx(value))
 
 
+def test_imagej_scale_in_cm_that_is_no_print_resolution(tmp_path: Path, noise: np.ndarray) -> None:
+    description = "ImageJ=1.53t\nunit=cm\n"
+    options = {"description": description, "metadata": None, "resolution": (1e5, 2e5)}
+    tifffile.imwrite(tmp_path / "a.tif", noise, **options)
+    assert read_sem(tmp_path / "a.tif").pixel_size == pytest.approx((50.0, 100.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("15000 Volt", 15e3), ("7920.5 um", 7.9205e-3), ("0.938 picoAmps", 9.38e-13), ("1 Microns", 1e-6), ("0.5 uSec", 5e-7),  # noqa: E501
+     ("11.977 Millimeters", 0.011977), ("29997 Volts", 29997), ("10000 ns", 1e-5), ("0.16 Degrees", 0.16), ("5 \u03bcm", 5e-6),  # noqa: E501
+     ("5 \u0083\u00cam", 5e-6), ("5 \u00ce\u00bcm", 5e-6)],
+)  # fmt: skip
+def test_spelled_out_units(text: str, value: float) -> None:
+    assert to.quantity(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "order", "expected"),
+    [("2016-05-16", "dmy", (2016, 5, 16)), ("03/04/2017", "mdy", (2017, 3, 4)), ("03/04/2017", "dmy", (2017, 4, 3)),  # noqa: E501
+     ("25/12/2017", "mdy", (2017, 12, 25)), ("12/25/2017", "dmy", (2017, 12, 25)), ("16.05.2016", "dmy", (2016, 5, 16)),  # noqa: E501
+     ("03/04/17", "mdy", None), ("notadate", "mdy", None), ("", "dmy", None)],
+)  # fmt: skip
+def test_dates(text: str, order: str, expected) -> None:
+    assert to.numeric_date(text, order) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("8:40:47", (8, 40, 47)), ("04:22:50 PM", (16, 22, 50)), ("12:05:06 AM", (0, 5, 6)), ("PM 4:22", (16, 22, 0)),  # noqa: E501
+     ("10:32:12.498", (10, 32, 12)), ("12:30:00 PM", (12, 30, 0)), ("noon", None)],
+)  # fmt: skip
+def test_clock(text: str, expected) -> None:
+    assert to.clock(text) == expected
+
+
 def test_every_dialect_is_found() -> None:
-    assert [dialect.name for dialect in dialects()] == [
+    found = [(dialect.rank, dialect.name) for dialect in dialects()]
+    assert found == sorted(found, key=lambda pair: pair[0])
+    assert {name for _, name in found} == {
         "FEI / Thermo Fisher",
-        "Zeiss SmartSEM",
+        "Fibics",
+        "Hitachi",
         "ImageJ",
+        "JEOL",
         "OME",
-    ]
+        "Olympus SIS",
+        "OpenFIBSEM",
+        "Phenom",
+        "TESCAN",
+        "Zeiss Orion",
+        "Zeiss SmartSEM",
+        "point electronic DISS",
+    }

@@ -95,16 +95,17 @@ def test_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Monke
     before = path.read_bytes()
 
     def full(file, *_args, **_options) -> None:
-        file.write(b"half")
+        file.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(tifffile, "imwrite", full)
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(OutputError, match="disk is full"):
         write_labels(path, np.zeros((3, 3), np.uint8))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="nowhere"):
-        write_labels(tmp_path / "nowhere" / "a.tif", np.ones((3, 3), np.uint8))
+def test_missing_folder_is_made_and_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+    path = write_labels(tmp_path / "new" / "a.tif", np.ones((3, 3), np.uint8))
+    with pytest.raises(OutputError, match=r"a\.tif"):
+        write_labels(path / "b.tif", np.ones((3, 3), np.uint8))

@@ -212,6 +212,6 @@ def polygons_mask(polygons: Sequence[NDArray[np.float64]], shape: tuple[int, int
 
     mask = np.zeros(shape, bool)
     for points in polygons:
-        inside = polygon(points[:, 0], points[:, 1], shape)  # type: ignore[no-untyped-call]
+        inside = polygon(points[:, 0], points[:, 1], shape)
         mask[inside] = True
     return mask

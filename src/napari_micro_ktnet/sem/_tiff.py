@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _TEXT_AND_BYTES = {1, 2, 6, 7}
-# Structure and bulk that no dialect reads: a UTF-16 copy of 34118, ICC, Photoshop, JPEG tables.
-_UNREAD_TAGS = {347, 34119, 34377, 34675, 37724}
+# Structure and bulk that no dialect reads: ICC, Photoshop, JPEG tables.
+_UNREAD_TAGS = {347, 34377, 34675, 37724}
 _LARGEST_TAG = 2**26
+# Of type LONG, but a block of bytes lies where it points to.
+_OLYMPUS_SIS, _OLYMPUS_BYTES = 33560, 4096
+_MOST_PAGES_LEFT_OUT = 8
 _REDUCED_IMAGE = 1
 _MINISWHITE, _RGB, _PALETTE, _YCBCR = 0, 2, 3, 6
 _HEADER_BYTES = 8
@@ -94,14 +97,14 @@ def read_tiff(path: Path, has_vendor: Callable[[Source], bool], first_only: bool
                 f"{path}: no image page was found in this TIFF{hint}, expected at least one. "
                 "The file is truncated or not an image: export it again."
             )
-        every = [_tags(group[0]) for group in groups]
+        every = [_tags(page) for page in (*(group[0] for group in groups), *_left_out(tif, groups))]
         wanted = groups[:1] if first_only else groups
         return [_read_group(path, tif, group, index, every) for index, group in enumerate(wanted)]
 
 
 def _groups(path: Path, tif: Any, has_vendor: Callable[[Source], bool]) -> list[list[Any]]:
     """Pages that belong together, one list an image."""
-    if tif.is_ome:
+    if _is_ome(tif):
         return _ome_groups(path, tif)
     pages = _image_pages(list(tif.pages))
     if len(pages) > 1 and len({(page.shape, page.dtype, page.photometric) for page in pages}) == 1:
@@ -109,6 +112,20 @@ def _groups(path: Path, tif: Any, has_vendor: Callable[[Source], bool]) -> list[
         if grey and not any(has_vendor(_source(path, page, _tags(page), 0)) for page in pages):
             return [pages]
     return [[page] for page in pages]
+
+
+def _is_ome(tif: Any) -> bool:
+    # A document type could define entities without bound; OME-XML has none.
+    return bool(tif.is_ome) and "<!" not in tif.pages.first.description.replace("<!--", "")
+
+
+def _left_out(tif: Any, groups: Sequence[Sequence[Any]]) -> list[Any]:
+    """Pages that are no images of their own: one of them may carry the metadata of all."""
+    if _is_ome(tif):
+        return []
+    used = {page.offset for group in groups for page in group}
+    first = (tif.pages[i] for i in range(min(len(tif.pages), _MOST_PAGES_LEFT_OUT)))
+    return [page for page in first if page.offset not in used]
 
 
 def _ome_groups(path: Path, tif: Any) -> list[list[Any]]:
@@ -153,6 +170,10 @@ def _tags(page: Any) -> dict[int, bytes]:
     handle = page.parent.filehandle
     found: dict[int, bytes] = {}
     for tag in page.tags:
+        if tag.code == _OLYMPUS_SIS:
+            handle.seek(min(tag.valueoffset, handle.size))
+            found[tag.code] = handle.read(_OLYMPUS_BYTES)
+            continue
         end = tag.valueoffset + tag.count
         if (
             int(tag.dtype) in _TEXT_AND_BYTES

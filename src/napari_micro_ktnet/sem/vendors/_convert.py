@@ -100,6 +100,11 @@ def in_units_of(factor: float) -> Callable[[str], float | None]:
     return convert
 
 
+def with_unit(value: str) -> float | None:
+    """Read a quantity whose unit is written: a bare number could be anything."""
+    return None if plain_number(value) is not None else quantity(value)
+
+
 def part_of(value: str, index: int) -> float | None:
     """Read the number at `index` of a list separated by spaces."""
     parts = value.split()

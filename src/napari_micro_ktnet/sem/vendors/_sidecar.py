@@ -48,6 +48,8 @@ class Sidecars:
         for variant in (ending, ending.upper(), ending.title()):
             try:
                 file = self._path.with_name(self._path.stem + variant)
+                if not file.is_file():
+                    continue
                 with file.open("rb") as stream:
                     data = stream.read(LARGEST_SIDECAR + 1)
             except (OSError, ValueError):

@@ -52,7 +52,24 @@ def _code(source: Source) -> int:
 
 def extract(source: Source) -> Findings:
     """Read the sections of the beam that made the image."""
-    raw = parse_ini(source.text(_code(source)))
+    return read_sections(source, source.text(_code(source)))
+
+
+def read_sections(source: Source, text: str) -> Findings:
+    """Read INI text.
+
+    Parameters
+    ----------
+    source : Source
+        The image.
+    text : str
+        Its sections.
+
+    Returns
+    -------
+    Findings
+    """
+    raw = parse_ini(text)
     section = raw.get("Beam/Beam", "").strip()
     if section not in _BEAMS:
         section = next((name for name in _BEAMS if f"{name}/HV" in raw), "")

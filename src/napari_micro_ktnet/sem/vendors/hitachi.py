@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 XP_COMMENT = 40092
 _SECTION = re.compile(r"^\s*\[(Sem|Tem)ImageFile\]", re.MULTILINE)
+_LONGEST = 200
 # Width in mm of the print that a magnification refers to.
 _PRINT_MM = {"TM3000": 162.0}
 _USUAL_PRINT_MM = 127.0
@@ -25,7 +26,7 @@ TABLE = (
     Row("Instrument name", "instrument", to.text),
     Row("SignalName", "detector", to.text),
     Row("AcceleratingVoltage", "accelerating_voltage_v", to.quantity),
-    Row("WorkingDistance", "working_distance_m", to.in_units_of(1e-6)),
+    Row("WorkingDistance", "working_distance_m", to.with_unit),
     Row("Magnification", "magnification", to.positive_quantity),
     # Of the one line that S-4700 writes.
     Row("Vacc", "accelerating_voltage_v", to.in_units_of(1e3)),
@@ -41,16 +42,17 @@ def recognise(source: Source) -> bool:
 def extract(source: Source) -> Findings:
     """Read the keys of the section."""
     raw = {key.partition("/")[2]: value for key, value in parse_ini(_text(source)).items()}
-    condition = dict(re.findall(r"(\w+)=(\S+)", raw.get("Condition", "")))
+    condition = dict(re.findall(r"(\w+)=(\S+)", raw.get("Condition", "")[:_LONGEST]))
     fields: dict[str, Any] = read_table({**condition, **raw}, TABLE)
     date = to.moment(to.numeric_date(raw.get("Date", ""), "mdy"), to.clock(raw.get("Time", "")))
     frame = _frame(source, raw)
     stated = to.in_units_of(1e-9)(raw.get("PixelSize", ""))
-    size = stated * 1e9 if stated and stated > 0 else _estimate(fields, frame, source)
+    known = stated is not None and stated > 0
+    size = stated * 1e9 if stated is not None and known else _estimate(fields, frame, source)
     return Findings(
         metadata=SEMMetadata(vendor=DIALECT.name, beam="electron", acquired=date, raw=raw, **fields),
         pixel_size=None if size is None else (size * frame.shrunk_by, size * frame.shrunk_by),
-        pixel_size_source="metadata" if stated else "estimated",
+        pixel_size_source="metadata" if known else "estimated",
     )
 
 
@@ -63,7 +65,7 @@ def _text(source: Source) -> str:
 
 def _frame(source: Source, raw: Mapping[str, str]) -> Frame:
     # This size includes the bar.
-    match = re.search(r"(\d+)\s*[xX*]\s*(\d+)", raw.get("DataSize", ""))
+    match = re.search(r"(\d+)\s*[xX*]\s*(\d+)", raw.get("DataSize", "")[:_LONGEST])
     columns, rows = (float(match[1]), float(match[2])) if match else (None, None)
     return Frame(columns, rows, source.width, source.height)
 

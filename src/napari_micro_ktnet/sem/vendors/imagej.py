@@ -9,6 +9,10 @@ from napari_micro_ktnet.sem.vendors._base import GENERAL, Dialect, Findings, Sou
 from napari_micro_ktnet.sem.vendors._units import nanometres
 
 _DESCRIPTION = 270
+# On opening an uncalibrated image, ImageJ takes its print resolution for a scale in one of these, and
+# saves it so. A field of view calibrated in them would have far smaller pixels than print has.
+_PRINT_UNITS = {"inch", "in", "inches", "cm"}
+_SMALLEST_PRINT_NM = 2e4
 
 
 def recognise(source: Source) -> bool:
@@ -27,6 +31,8 @@ def extract(source: Source) -> Findings:
     size: tuple[float, float] | None = None
     if unit is not None and source.resolution is not None and min(source.resolution) > 0:
         size = unit / source.resolution[0], unit / source.resolution[1]
+        if raw["unit"].strip().lower() in _PRINT_UNITS and max(size) > _SMALLEST_PRINT_NM:
+            size = None
     return Findings(metadata=SEMMetadata(vendor=DIALECT.name, raw=raw), pixel_size=size)
 
 

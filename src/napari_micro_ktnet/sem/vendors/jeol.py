@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from napari_micro_ktnet.sem.image import PixelSizeSource
 
-_LINE = re.compile(r"^\$\$?(\w+(?:%\d+)?)(?:[ \t]+(.*?))?\s*$", re.MULTILINE)
 _KNOWN = re.compile(r"^\$\$?(?:CM|SM|MP)_\w+", re.MULTILINE)
 _LENGTH = re.compile(r"([-+.,\deE]*\d)\s*([^\s\d.,;x]*)")
+_LONGEST = 200
 # Width in mm of the print that a magnification refers to; newer files say it themselves.
 _PRINT_MM = 128.0
 # Keys whose unit the file leaves out are read in the unit that comes this close to the estimate.
@@ -49,7 +49,7 @@ def recognise(source: Source) -> bool:
 
 def extract(source: Source) -> Findings:
     """Read the text file."""
-    raw = {match[1]: match[2] or "" for match in _LINE.finditer(_text(source))}
+    raw = _lines(_text(source))
     fields = read_table(raw, TABLE)
     date = to.moment(to.numeric_date(raw.get("CM_DATE", ""), "mdy"), to.clock(raw.get("CM_TIME", "")))
     size, how = _pixel_size(source, raw)
@@ -63,6 +63,15 @@ def extract(source: Source) -> Findings:
 
 def _text(source: Source) -> str:
     return decode(source.sidecars.read(".txt"))
+
+
+def _lines(text: str) -> dict[str, str]:
+    raw: dict[str, str] = {}
+    for line in text.splitlines():
+        key, _, value = line.strip().replace("\t", " ").partition(" ")
+        if key.startswith("$"):
+            raw.setdefault(key.lstrip("$"), value.strip())
+    return raw
 
 
 def _frame(source: Source, raw: Mapping[str, str]) -> Frame:
@@ -124,7 +133,7 @@ def _estimate(raw: Mapping[str, str], columns: float) -> float | None:
 def _lengths(value: str, expected: float | None) -> list[float]:
     """Positive lengths in nm; without a unit, the one of nm and um that fits what is expected."""
     found: list[float] = []
-    for text, unit in _LENGTH.findall(value):
+    for text, unit in _LENGTH.findall(value[:_LONGEST]):
         amount, factor = to.positive(text), nanometres(unit) if unit else None
         if amount is None or (unit and factor is None):
             return []

@@ -18,7 +18,7 @@ TAG = 50431
 # Type 1 is a JPEG 2000 thumbnail.
 _SECTIONS = {2: "MAIN", 3: "SEM", 5: "FIB"}
 _BEAMS = {"SEM": "electron", "FIB": "ion"}
-_LINE = re.compile(rb"([A-Za-z0-9]\w*)=([^\r\n\0]*)")
+_LINE = re.compile(rb"\b([A-Za-z0-9]\w{0,63})=([^\r\n\0]*)")
 
 TABLE = (
     Row("Device", "instrument", to.text),

@@ -8,8 +8,8 @@ from napari_micro_ktnet.sem.vendors._ini import parse_ini
 
 
 def _text(source: Source) -> str:
-    suffix = source.path.suffix.lstrip(".")
-    return decode(source.sidecars.read(f"-{suffix}.hdr", ".hdr"))
+    suffix = source.path.suffix.lower().lstrip(".")
+    return decode(source.sidecars.read(f"-{suffix}.hdr", f"-{suffix[:3]}.hdr", ".hdr"))
 
 
 def recognise(source: Source) -> bool:

@@ -1,4 +1,8 @@
-"""Zeiss SmartSEM: text in tag 34118, numbers first, then pairs of key line and value line."""
+"""Zeiss SmartSEM: text in tag 34118, numbers first, then pairs of key line and value line.
+
+Tag 34119 has a copy of it in UTF-16, which some programs keep alone. The oldest headers have the
+numbers only.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,9 @@ from napari_micro_ktnet.sem.vendors._base import Dialect, Findings, Row, Source,
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-TAG = 34118
+TAG, COPY = 34118, 34119
 _KEY = re.compile(r"(?:AP|DP|SV)_\w+")
+_ANY_KEY = re.compile(r"^(?:AP|DP|SV)_", re.MULTILINE)
 _HEADER_PIXEL, _HEADER_MAGNIFICATION, _HEADER_VOLTAGE, _HEADER_DISTANCE = 3, 4, 6, 9
 # The pixel size in the header counts for the display, which is 1024 pixels wide.
 _DISPLAY_WIDTH = 1024
@@ -35,14 +40,27 @@ TABLE = (
 
 
 def recognise(source: Source) -> bool:
-    """Tell whether the tag holds keys: Orion files carry one without."""
-    return re.search(rb"(?:AP|DP|SV)_", source.tags.get(TAG, b"")) is not None
+    """Tell whether a tag holds keys, or a header with a pixel size: Orion files carry an empty one."""
+    text = _text(source)
+    if _ANY_KEY.search(text):
+        return True
+    header = text.splitlines()[: _HEADER_DISTANCE + 1]
+    numbers = [to.plain_number(line.strip("\0")) for line in header]
+    return len(numbers) > _HEADER_DISTANCE and None not in numbers and bool(numbers[_HEADER_PIXEL])
+
+
+def _text(source: Source) -> str:
+    # Always latin-1: a micro sign is one byte here.
+    text = source.tags.get(TAG, b"").decode("latin-1")
+    if _ANY_KEY.search(text):
+        return text
+    copy = source.tags.get(COPY, b"")
+    return (copy.removeprefix(b"\xff\xfe").decode("utf-16-le", errors="replace") if copy else "") or text
 
 
 def extract(source: Source) -> Findings:
     """Read the header numbers and all keys."""
-    # Always latin-1: a micro sign is one byte here.
-    lines = [line.strip("\0") for line in re.split(r"\r\n|\n|\r", source.tags[TAG].decode("latin-1"))]
+    lines = [line.strip("\0") for line in re.split(r"\r\n|\n|\r", _text(source))]
     header, raw = _split(lines)
     fields: dict[str, Any] = {"beam": "electron", **read_table(_values(raw), TABLE)}
     date = to.moment(
@@ -85,6 +103,9 @@ def _pixel_size_m(source: Source, header: Sequence[str], raw: Mapping[str, str])
     values = _values(raw)
     stated = to.positive_quantity(values.get("AP_IMAGE_PIXEL_SIZE", ""))
     display = to.positive(header[_HEADER_PIXEL]) if len(header) > _HEADER_PIXEL else None
+    if display is None and stated is None:
+        # Older files: the size of a pixel of the display, not of the image.
+        display = to.positive_quantity(values.get("AP_PIXEL_SIZE", ""))
     if display is None:
         return stated
     from_header = display * _DISPLAY_WIDTH / source.width
