@@ -22,6 +22,7 @@ CORE = frozenset({"sem", "model", "predict", "training", "measurement", "synthet
 FOUNDATION = frozenset({"errors", "files"})
 MAY_IMPORT = {
     "errors": frozenset(),
+    "triton_guard": frozenset(),
     "files": frozenset({"errors"}),
     "sem": FOUNDATION,
     "synthetic": FOUNDATION,

@@ -10,6 +10,8 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from napari_micro_ktnet.triton_guard import keep_triton_out
+
 if TYPE_CHECKING:
     from napari_micro_ktnet.model.registry import list_models, load_model
     from napari_micro_ktnet.predict.inference import segment
@@ -32,6 +34,8 @@ __all__ = ["SEMImage", "__version__", "list_models", "load_model", "read_sem", "
 
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
+        # In napari's console the window has drawn before torch is imported.
+        keep_triton_out()
         return getattr(import_module(_WHERE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 from napari_micro_ktnet.errors import ModelError
-
-_MAPS = Path("/proc/self/maps")
+from napari_micro_ktnet.triton_guard import keep_triton_out
 
 
 def import_prediction() -> Any:
@@ -19,7 +16,7 @@ def import_prediction() -> Any:
     ModelError
         torch cannot be loaded.
     """
-    _keep_triton_out()
+    keep_triton_out()
     try:
         from napari_micro_ktnet.predict.inference import iter_segment
     except (ImportError, OSError) as error:
@@ -28,16 +25,3 @@ def import_prediction() -> Any:
             "torch: install it again, or run `micro-ktnet segment` from a command line."
         ) from error
     return iter_segment
-
-
-def _keep_triton_out() -> None:
-    """Make triton look absent where loading it would crash.
-
-    Mesa draws with LLVM (in software and on AMD); triton, which torch loads for its compiler, brings
-    another LLVM, and the second to be loaded crashes the process. Nothing here is compiled, and torch
-    does without triton where it cannot be imported.
-    """
-    if "triton" in sys.modules or not _MAPS.exists():
-        return
-    if "libLLVM" in _MAPS.read_text(encoding="utf-8", errors="replace"):
-        sys.modules["triton"] = None  # type: ignore[assignment]

@@ -92,9 +92,7 @@ def _bar_rows(source: Source, raw: Mapping[str, str]) -> int | None:
     return rows
 
 
-def _pixel_size(
-    source: Source, raw: Mapping[str, str]
-) -> tuple[tuple[float, float] | None, PixelSizeSource]:
+def _pixel_size(source: Source, raw: Mapping[str, str]) -> tuple[tuple[float, float] | None, PixelSizeSource]:
     """Pixel size (y, x) in nm: the field of view is the most exact, a magnification only an estimate."""
     frame = _frame(source, raw)
     columns = frame.columns or source.width
