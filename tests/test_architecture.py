@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "batch": FOUNDATION | CORE,
     "demo": FOUNDATION | CORE | {"batch"},
     # The lazy public API.
-    "__init__": FOUNDATION | CORE,
+    "__init__": FOUNDATION | CORE | {"triton_guard"},
 }
 NETWORK_ROOMS = frozenset({"model", "predict", "training"})
 

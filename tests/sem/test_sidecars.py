@@ -109,6 +109,20 @@ def test_jeol_without_any_scale(tmp_path: Path, old: str, new: str, expected) ->
     assert image.pixel_size_source == "none"
 
 
+@pytest.mark.parametrize(
+    ("size", "height", "rows"),
+    [
+        ("$CM_IMAGE_SIZE 128 96", 108, 12),
+        ("$CM_IMAGE_SIZE 128 96", 96, 0),
+        ("$CM_FULL_SIZE 128 108", 108, 12),
+        ("", 108, 12),
+    ],
+)
+def test_jeol_bar(tmp_path: Path, size: str, height: int, rows: int) -> None:
+    text = NEWER.replace("$CM_IMAGE_SIZE 128 96", size)
+    assert beside(tmp_path, text, shape=(height, 128)).data_bar_rows == rows
+
+
 def test_jeol_image_resized_afterwards(tmp_path: Path) -> None:
     assert beside(tmp_path, JEOL, shape=(48, 64)).pixel_size == pytest.approx((400.0, 400.0))
 
@@ -128,7 +142,7 @@ def test_sidecar_encodings(tmp_path: Path, encoding: str) -> None:
         ("a.b.c.tif", "a.b.c.txt"),
         ("image.png", "image.txt"),
         ("image.bmp", "image.txt"),
-        ("image#2(１).jpg", "image#2(１).txt"),
+        ("image#2(\uff11).jpg", "image#2(\uff11).txt"),
     ],
 )
 def test_sidecar_names(tmp_path: Path, image: str, sidecar: str) -> None:

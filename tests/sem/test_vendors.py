@@ -69,6 +69,7 @@ def test_zeiss_fields(tagged_tiff) -> None:
         ((100, 512), KEYS, "1e-07", 100.0),  # cropped
         ((768, 1024), KEYS.replace("100.0 nm", "0.1 µm"), "notafloat", 100.0),
         ((768, 1024), KEYS.replace("100.0 nm", "notafloat"), "1e-07", 100.0),
+        ((100, 512), KEYS.replace("100.0 nm", "notafloat"), "1e-07", 100.0),
         ((768, 1024), KEYS.replace("100.0 nm", "notafloat"), "0", None),
         ((768, 1024), KEYS.replace("100.0 nm", "-5 nm"), "nan", None),
     ],

@@ -153,7 +153,10 @@ def train(options: argparse.Namespace) -> int:
                 f"step {report.step}: validation IoU (pooled over images) {scores}"
                 + ("  best so far, saved" if report.best else "")
             )
-    print(f"The best model is {options.output / MODEL_FILE}. Use it with: micro-ktnet segment --model")
+    print(
+        f"The best model is {options.output / MODEL_FILE}. Use it with: "
+        f"micro-ktnet segment INPUT --output DIR --model {options.output / MODEL_FILE}"
+    )
     return 0
 
 

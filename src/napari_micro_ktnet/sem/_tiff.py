@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 _TEXT_AND_BYTES = {1, 2, 6, 7}
 # Structure and bulk that no dialect reads: ICC, Photoshop, JPEG tables.
 _UNREAD_TAGS = {347, 34377, 34675, 37724}
-_LARGEST_TAG = 2**26
+# Real ones have at most some 70 kB, but for the OME-XML of many planes.
+_LARGEST_TAG, _LARGEST_DESCRIPTION = 2**21, 2**24
+_DESCRIPTION = 270
 # Of type LONG, but a block of bytes lies where it points to.
 _OLYMPUS_SIS, _OLYMPUS_BYTES = 33560, 4096
 _MOST_PAGES_LEFT_OUT = 8
@@ -178,7 +180,7 @@ def _tags(page: Any) -> dict[int, bytes]:
         if (
             int(tag.dtype) in _TEXT_AND_BYTES
             and tag.code not in _UNREAD_TAGS
-            and tag.count <= _LARGEST_TAG
+            and tag.count <= (_LARGEST_DESCRIPTION if tag.code == _DESCRIPTION else _LARGEST_TAG)
             and end <= handle.size
         ):
             handle.seek(tag.valueoffset)

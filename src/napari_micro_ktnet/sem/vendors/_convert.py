@@ -91,7 +91,7 @@ def positive_quantity(value: str) -> float | None:
 
 
 def in_units_of(factor: float) -> Callable[[str], float | None]:
-    """Converter for keys whose unit is agreed on: a bare number counts `factor`, a written unit wins."""
+    """Return a converter for keys of an agreed unit: a bare number counts `factor`, a written unit wins."""
 
     def convert(value: str) -> float | None:
         bare = plain_number(value)

@@ -64,10 +64,9 @@ def _text(source: Source) -> str:
 
 
 def _frame(source: Source, raw: Mapping[str, str]) -> Frame:
-    # This size includes the bar.
     match = re.search(r"(\d+)\s*[xX*]\s*(\d+)", raw.get("DataSize", "")[:_LONGEST])
     columns, rows = (float(match[1]), float(match[2])) if match else (None, None)
-    return Frame(columns, rows, source.width, source.height)
+    return Frame(columns, rows, source.width, source.height, with_bar=True)
 
 
 def _estimate(fields: Mapping[str, Any], frame: Frame, source: Source) -> float | None:

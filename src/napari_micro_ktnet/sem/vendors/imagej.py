@@ -9,6 +9,7 @@ from napari_micro_ktnet.sem.vendors._base import GENERAL, Dialect, Findings, Sou
 from napari_micro_ktnet.sem.vendors._units import nanometres
 
 _DESCRIPTION = 270
+_LONGEST = 2**20
 # On opening an uncalibrated image, ImageJ takes its print resolution for a scale in one of these, and
 # saves it so. A field of view calibrated in them would have far smaller pixels than print has.
 _PRINT_UNITS = {"inch", "in", "inches", "cm"}
@@ -23,7 +24,7 @@ def recognise(source: Source) -> bool:
 def extract(source: Source) -> Findings:
     """Read the unit, and the resolution that belongs to it."""
     raw: dict[str, str] = {}
-    for line in source.text(_DESCRIPTION).splitlines():
+    for line in source.text(_DESCRIPTION)[:_LONGEST].splitlines():
         key, equals, value = line.partition("=")
         if equals:
             raw.setdefault(key.strip(), value)

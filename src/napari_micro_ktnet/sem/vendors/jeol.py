@@ -75,7 +75,7 @@ def _lines(text: str) -> dict[str, str]:
 
 
 def _frame(source: Source, raw: Mapping[str, str]) -> Frame:
-    """Scanned size: the newer files call it another name."""
+    """Return the scanned size, which the newer files call another name."""
     for key in ("CM_IMAGE_SIZE", "CM_FULL_SIZE"):
         columns, rows = (to.part_of(raw.get(key, ""), i) for i in (0, 1))
         if columns and rows and columns > 0 and rows > 0:
@@ -87,7 +87,8 @@ def _bar_rows(source: Source, raw: Mapping[str, str]) -> int | None:
     frame = _frame(source, raw)
     rows = frame.bar_rows
     stated = to.plain_number(raw.get("SM_PNU_HEIGHT", ""))
-    if rows == 0 and stated and "CM_IMAGE_SIZE" not in raw and 0 < stated < source.height / 3:
+    untold = frame.rows is None or (rows == 0 and "CM_IMAGE_SIZE" not in raw)
+    if untold and stated and 0 < stated < source.height / 3:
         return int(stated)
     return rows
 

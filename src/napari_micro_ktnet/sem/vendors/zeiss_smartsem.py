@@ -103,23 +103,31 @@ def _pixel_size_m(source: Source, header: Sequence[str], raw: Mapping[str, str])
     values = _values(raw)
     stated = to.positive_quantity(values.get("AP_IMAGE_PIXEL_SIZE", ""))
     display = to.positive(header[_HEADER_PIXEL]) if len(header) > _HEADER_PIXEL else None
-    if display is None and stated is None:
+    if display is None and "AP_IMAGE_PIXEL_SIZE" not in values:
         # Older files: the size of a pixel of the display, not of the image.
         display = to.positive_quantity(values.get("AP_PIXEL_SIZE", ""))
     if display is None:
         return stated
+    whole = _whole_field(source, values)
+    if stated is None:
+        stored = _stored_size(values)
+        return display * _DISPLAY_WIDTH / (source.width if whole or stored is None else stored[0])
     from_header = display * _DISPLAY_WIDTH / source.width
-    if stated is None or abs(from_header / stated - 1) < 0.01:
+    if abs(from_header / stated - 1) < 0.01:
         return from_header
     # They differ where the image was resized or cropped after it was stored. A resized one still
     # shows the whole field, so that the header's rule gives the present pixel size.
-    return from_header if _whole_field(source, values) else stated
+    return from_header if whole else stated
+
+
+def _stored_size(values: Mapping[str, str]) -> tuple[int, int] | None:
+    match = re.search(r"(\d{1,6})\s*\*\s*(\d{1,6})", values.get("DP_IMAGE_STORE", "")[:100])
+    return (int(match[1]), int(match[2])) if match and int(match[1]) and int(match[2]) else None
 
 
 def _whole_field(source: Source, values: Mapping[str, str]) -> bool:
-    stored = re.search(r"(\d+)\s*\*\s*(\d+)", values.get("DP_IMAGE_STORE", ""))
-    width, height = (int(stored[1]), int(stored[2])) if stored else (4, 3)
-    return bool(width and height) and abs(source.width * height / (source.height * width) - 1) < 0.01
+    width, height = _stored_size(values) or (4, 3)
+    return abs(source.width * height / (source.height * width) - 1) < 0.01
 
 
 DIALECT = Dialect("Zeiss SmartSEM", recognise, extract)
