@@ -12,7 +12,12 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from napari_micro_ktnet.model.checkpoint import HistoryEntry, load_network, read_checkpoint_info, save_checkpoint
+from napari_micro_ktnet.model.checkpoint import (
+    HistoryEntry,
+    load_network,
+    read_checkpoint_info,
+    save_checkpoint,
+)
 from napari_micro_ktnet.model.registry import starter_path
 
 ORIGIN = (
