@@ -64,7 +64,8 @@ def autocast_dtype(device: torch.device, precision: Precision = "auto") -> torch
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
+        # torch before 2.11 cannot say what the processor has; it stays with float32.
+        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
         native = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
         return torch.bfloat16 if native else None
     return None
