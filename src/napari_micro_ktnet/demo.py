@@ -40,7 +40,7 @@ class DemoResult:
     scores: PixelScores
 
 
-def iter_demo(output: Path, model: Model) -> Iterator[FileProgress | DemoResult]:
+def iter_demo(output: Path, model: Model, device: str = "auto") -> Iterator[FileProgress | DemoResult]:
     """Render an image, segment its file, score the labels; the last thing yielded is the result.
 
     Parameters
@@ -49,11 +49,13 @@ def iter_demo(output: Path, model: Model) -> Iterator[FileProgress | DemoResult]
         Folder for all files, made if missing.
     model : Model
         From `load_model`.
+    device : str
+        See `napari_micro_ktnet.predict.runner.PredictOptions`.
     """
     scene = masterbatch_image(seed=SEED, data_bar=True)
     image = write_image(output / f"{NAME}.tif", scene.pixels, scene.pixel_size)
     truth = write_labels(output / f"{NAME}_truth.tif", scene.mask, scene.pixel_size)
-    for report in iter_segment_files(plan_files([image]), output, model):
+    for report in iter_segment_files(plan_files([image]), output, model, device=device):
         if isinstance(report, FileProgress):
             yield report
             continue

@@ -21,7 +21,7 @@ def demo(options: argparse.Namespace) -> int:
 
     result = None
     with tqdm(desc="segmenting", unit="tile", leave=False, disable=None) as bar:
-        for report in iter_demo(options.output, load_model()):
+        for report in iter_demo(options.output, load_model(), options.device):
             if isinstance(report, DemoResult):
                 result = report
             else:
