@@ -48,6 +48,9 @@ def test_some_failed(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[s
     ("arguments", "message"),
     [
         (["segment", "a.tif", "--output", "o", "--model", "nothing-like-it"], "No model named"),
+        (["segment", "a.tif", "--output", "o", "--device", "cuda:99"], "not on this machine"),
+        (["segment", "a.tif", "--output", "o", "--tile", "5"], "at least 32"),
+        (["segment", "a.tif", "--output", "o", "--overlap", "1"], "overlap"),
         (["models", "show", "nowhere.safetensors"], "No model file"),
         (["models", "remove", "starter"], "cannot be removed"),
         (["train", "--images", "none", "--masks", "none", "--output", "o"], "does not exist"),

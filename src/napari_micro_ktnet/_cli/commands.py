@@ -56,6 +56,9 @@ def _open_viewer(image: Path, labels: Path, truth: Path) -> None:
             f"napari's window cannot be opened ({error}). Install a Qt binding: "
             'pip install "napari-micro-ktnet[qt]". The files are written all the same.'
         ) from error
+    from napari.utils.colormaps import DirectLabelColormap
+
+    from napari_micro_ktnet.model.spec import AGGLOMERATE
     from napari_micro_ktnet.sem import read_sem
 
     viewer = napari.Viewer(title="Micro-KTNet demo")
@@ -63,7 +66,8 @@ def _open_viewer(image: Path, labels: Path, truth: Path) -> None:
     shown = viewer.layers[-1]
     place = {"scale": shown.scale, "units": shown.units, "axis_labels": shown.axis_labels}
     viewer.add_labels(read_sem(truth).pixels, name="truth", visible=False, **place)
-    viewer.add_labels(read_sem(labels).pixels, name="agglomerate", **place)
+    colors = DirectLabelColormap(color_dict={0: "transparent", 1: AGGLOMERATE.color, None: "transparent"})
+    viewer.add_labels(read_sem(labels).pixels, name=AGGLOMERATE.name, colormap=colors, **place)
     napari.run()
 
 

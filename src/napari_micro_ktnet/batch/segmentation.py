@@ -16,7 +16,7 @@ from napari_micro_ktnet.files import write_bytes
 from napari_micro_ktnet.model.registry import Model
 from napari_micro_ktnet.predict.inference import iter_segment
 from napari_micro_ktnet.predict.result import Segmentation
-from napari_micro_ktnet.predict.runner import TileReport
+from napari_micro_ktnet.predict.runner import TileReport, make_options
 from napari_micro_ktnet.sem import SEMImage, read_sem_pages, write_image, write_labels
 
 
@@ -106,6 +106,8 @@ def iter_segment_files(
     options = options or OutputOptions()
     if not 0 <= options.threshold <= 1:
         raise InputError(f"The threshold must be from 0 to 1, found {options.threshold}.")
+    # Wrong options are the caller's error, not every file's.
+    make_options({k: v for k, v in predict.items() if k not in ("region", "match_pixel_size")})
     for file in files:
         try:
             records = yield from _segment_file(file, Path(output), model, options, predict)

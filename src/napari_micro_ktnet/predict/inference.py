@@ -14,7 +14,7 @@ from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.model.registry import STARTER, Model, load_model
 from napari_micro_ktnet.predict.inputs import ImageLike, as_grey_image
 from napari_micro_ktnet.predict.result import Segmentation
-from napari_micro_ktnet.predict.runner import PredictOptions, Runner, TileReport
+from napari_micro_ktnet.predict.runner import Runner, TileReport, make_options
 
 
 def segment(
@@ -82,12 +82,7 @@ def iter_segment(
 
     Takes what `segment` takes. Closing the generator stops the work and leaves nothing behind.
     """
-    try:
-        settings = PredictOptions(**options)
-    except TypeError as error:
-        raise InputError(f"{error}. Options are {', '.join(PredictOptions.__dataclass_fields__)}.") from error
-    if settings.batch_size < 1:
-        raise InputError(f"The batch size must be at least 1, found {settings.batch_size}.")
+    settings = make_options(options)
     grey = as_grey_image(image)
     loaded = load_model(model)
     analysed = _analysed(grey.pixels, grey.analysed_rows, region)

@@ -45,6 +45,11 @@ class PredictOptions:
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
     precision : {"auto", "float32", "bfloat16"}
         ``"auto"`` computes in 16 bit where the processor gains from it.
+
+    Raises
+    ------
+    InputError
+        A number is out of range, or the device is not there.
     """
 
     tile: int | None = None
@@ -52,6 +57,27 @@ class PredictOptions:
     batch_size: int = 1
     device: str = "auto"
     precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise InputError(f"The batch size must be at least 1, found {self.batch_size}.")
+        plan_tiles((1, 1), tile=self.tile, overlap=self.overlap)
+        pick_device(self.device)
+
+
+def make_options(values: dict[str, Any]) -> PredictOptions:
+    """Make options from keyword arguments.
+
+    Raises
+    ------
+    InputError
+        An option is unknown or out of range.
+    """
+    try:
+        return PredictOptions(**values)
+    except TypeError as error:
+        known = ", ".join(PredictOptions.__dataclass_fields__)
+        raise InputError(f"{error}. Options are {known}.") from error
 
 
 @dataclass(frozen=True, eq=False)
