@@ -21,8 +21,10 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from napari_micro_ktnet.measurement.scores import confusion_matrix, scores_from_confusion
 from napari_micro_ktnet.model.registry import load_model
-from napari_micro_ktnet.sem import read_sem
+from napari_micro_ktnet.predict.inference import segment
+from napari_micro_ktnet.sem import SEMImage, read_sem
 from napari_micro_ktnet.synthetic import random_scene, render
 from napari_micro_ktnet.training.config import TrainingConfig, preset
 from napari_micro_ktnet.training.dataset import ImagePair
@@ -189,10 +191,6 @@ def score_folds(
     results: dict[str, tuple[Path, ImagePair]], target: Path, held_out: Sequence[ImagePair]
 ) -> None:
     """Score every image by the model that never saw it, pooled over all of them."""
-    from napari_micro_ktnet.measurement.scores import confusion_matrix, scores_from_confusion
-    from napari_micro_ktnet.predict.inference import segment
-    from napari_micro_ktnet.sem import SEMImage
-
     matrices = {}
     for name, (folder, pair) in results.items():
         labels = segment(SEMImage(pair.pixels), folder / "model.safetensors").labels()

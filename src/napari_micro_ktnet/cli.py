@@ -14,7 +14,7 @@ from napari_micro_ktnet._cli import commands
 from napari_micro_ktnet.errors import DataError, FetchError, InputError, MicroKTNetError, ModelError
 from napari_micro_ktnet.predict.tiles import OVERLAP
 
-ALL_DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
+SOME_FAILED, WRONG_USE = 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,9 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = build_parser()
     options = parser.parse_args(arguments)
-    warnings.showwarning = _show_warning
     try:
-        return int(options.run(options))
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return int(options.run(options))
     except MicroKTNetError as error:
         if options.debug:
             raise

@@ -138,10 +138,10 @@ def _segment_file(
 def _write(
     image: SEMImage, result: Segmentation, output: Path, stem: str, options: OutputOptions
 ) -> list[SegmentationRecord]:
-    labels = result.labels(options.threshold)
-    if labels.ndim == 2:
+    if image.pixels.ndim == 2 or image.rgb:
         return [_write_one(image, result, output, stem, options, None)]
-    return [_write_one(image, result, output, f"{stem}_z{z:04d}", options, z) for z in range(len(labels))]
+    slices = range(len(image.pixels))
+    return [_write_one(image, result, output, f"{stem}_z{z:04d}", options, z) for z in slices]
 
 
 def _write_one(

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.model.spec import AGGLOMERATE, Architecture, LabelClass
 
-Preset = Literal["quick", "thorough", "paper"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
