@@ -138,7 +138,7 @@ def _segment_file(
 def _write(
     image: SEMImage, result: Segmentation, output: Path, stem: str, options: OutputOptions
 ) -> list[SegmentationRecord]:
-    if image.pixels.ndim == 2 or image.rgb:
+    if image.pixels.ndim == 2:
         return [_write_one(image, result, output, stem, options, None)]
     slices = range(len(image.pixels))
     return [_write_one(image, result, output, f"{stem}_z{z:04d}", options, z) for z in slices]
@@ -158,8 +158,7 @@ def _write_one(
             suffix = "" if len(channels) == 1 else f"_{entry.name.replace(' ', '-')}"
             write_image(output / f"{stem}_probability{suffix}.tif", channel, image.pixel_size)
     if options.save_overlay:
-        grey = pixels[..., 0] if image.rgb else pixels
-        write_png(output / f"{stem}_overlay.png", class_overlay(grey, labels, result.spec.classes))
+        write_png(output / f"{stem}_overlay.png", class_overlay(pixels, labels, result.spec.classes))
     # The record goes last: where it lies, everything else is complete.
     write_bytes(output / f"{stem}.json", record.model_dump_json(indent=2).encode())
     return record

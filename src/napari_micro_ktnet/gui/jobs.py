@@ -88,11 +88,6 @@ class Job(Generic[Step, Result]):
         """Whether `on_end` is still to come."""
         return not self._ended
 
-    @property
-    def cancelled(self) -> bool:
-        """Whether `cancel` was called."""
-        return self._cancelled
-
     def start(self) -> None:
         """Begin."""
         self._worker.start()
