@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import warnings
 
+import dask.array as da
 import numpy as np
 import pytest
 import torch
@@ -54,6 +55,31 @@ def test_the_type_of_the_pixels_does_not_matter(convert) -> None:
     np.testing.assert_allclose(
         segment(convert(grey), pixel_model(), **EXACT).probability, reference.probability, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, bool])
+@pytest.mark.parametrize("shape", [(60, 70), (3, 60, 70)], ids=str)
+def test_pixels_that_are_read_on_demand(shape: tuple[int, ...], dtype: type) -> None:
+    pixels = (np.random.default_rng(0).random(shape) * 1.99).astype(np.uint8).astype(dtype)
+    if dtype is np.float32:
+        pixels[..., 3, 4] = np.nan
+    reads = []
+
+    def block(block_info=None) -> NDArray[np.generic]:
+        place = tuple(slice(*each) for each in block_info[None]["array-location"])
+        reads.append(place)
+        return pixels[place]
+
+    slices = (1,) * shape[0] if len(shape) == 3 else shape[0]
+    chunks = da.core.normalize_chunks((slices, *shape[1:]), shape)
+    lazy = da.map_blocks(block, chunks=chunks, dtype=dtype, meta=pixels[:0])
+    bar = DataBar(50, 60, "metadata")
+    eager = segment(SEMImage(pixels, data_bar=bar), pixel_model(), **EXACT)
+    found = segment(SEMImage(lazy, data_bar=bar), pixel_model(), **EXACT)
+    np.testing.assert_array_equal(found.probability, eager.probability)
+    np.testing.assert_array_equal(found.analysed, eager.analysed)
+    # Real numbers are looked through for those that are none first.
+    assert len(reads) == (2 if dtype is np.float32 else 1) * len(chunks[0])
 
 
 def test_the_data_bar_is_left_out_and_comes_back_as_zero() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import time
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from napari_micro_ktnet.sem import find_data_bar, read_sem
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from napari_micro_ktnet.sem import SEMImage
 
 WORDS = ("EHT = 10.00 kV", "WD = 8.4 mm", "Mag = 5.00 K X", "Signal A = SE2", "3 Mar 2021", "10.0 um")
 
@@ -99,6 +102,25 @@ def _half_black() -> np.ndarray:
     return image
 
 
+def _below(rows: float, level: float, noise: float, tilt: float = 0.0) -> np.ndarray:
+    image = scene(768, 1024, 90, 6)
+    grey = np.random.default_rng(1).normal(level, noise, image.shape).clip(0, 255).astype(np.uint8)
+    edge = 768 - rows + tilt * (np.arange(1024) - 512)
+    return np.where(np.arange(768)[:, None] >= edge, grey, image)
+
+
+def _label() -> np.ndarray:
+    image = scene(768, 1024, 90, 6)
+    image[720:, 600:] = bar(48, 1024, 0, 255, 0)[:, :424]
+    return image
+
+
+def _lines() -> np.ndarray:
+    image = scene(768, 1024, 90, 6)
+    image[[660, 661, 700, 740]] = 255
+    return image
+
+
 NO_BAR = {
     "noise": np.random.default_rng(0).integers(0, 256, (768, 1024), dtype=np.uint8),
     "blank": np.zeros((768, 1024), np.uint8),
@@ -113,12 +135,91 @@ NO_BAR = {
     "not a number": np.full((768, 1024), np.nan, np.float32),
     "float noise": np.random.default_rng(0).normal(size=(768, 1024)).astype(np.float32),
     "bool": scene(768, 1024, 0, 0) > 90,
+    "noisy dark border": _below(90.0, 8, 3.0),
+    "noisy bright border": _below(90.0, 230, 3.0),
+    "flat border with a tilted edge": _below(80.0, 0, 0.0, tilt=0.06),
+    "text over a flat border with a tilted edge": _overlay(_below(80.0, 0, 0.0, tilt=0.06)),
+    "padding": _below(50.0, 0, 0.0),
+    "label in a corner": _label(),
+    "lines": _lines(),
 }
 
 
 @pytest.mark.parametrize("name", NO_BAR)
 def test_no_bar(name: str) -> None:
     assert find_data_bar(NO_BAR[name]) is None
+
+
+QUALITIES = (30, 45, 60, 75, 85, 95)
+HARD = [(i, quality) for i, quality in enumerate(QUALITIES * 4)]
+
+
+def _hard(seed: int, quality: int) -> tuple[np.ndarray, int]:
+    """A bar of any style over any scene, and its rows; every third image has none."""
+    rng = np.random.default_rng([2024, seed])
+    height, width = (int(n) for n in rng.choice([(480, 640), (683, 1024), (960, 1280)]))
+    image = scene(height, width, rng.uniform(10, 170), rng.uniform(2, 12), seed)
+    if seed % 3 == 0:
+        return jpeg(_overlay(image) if seed % 2 else image, quality), 0
+    rows = int(height * rng.uniform(0.05, 0.12))
+    ground = int(rng.choice([0, 255, rng.integers(20, 100)]))
+    drawn = bar(rows, width, ground, 0 if ground > 128 else 255, int(rng.integers(3)))
+    return jpeg(np.vstack([image, drawn]), quality), rows
+
+
+def test_after_jpeg() -> None:
+    exact = 0
+    for seed, quality in HARD:
+        pixels, rows = _hard(seed, quality)
+        found = find_data_bar(pixels)
+        got = 0 if found is None else len(pixels) - found.top
+        assert got <= rows + 8, (seed, quality)
+        exact += abs(got - rows) <= 2
+    assert exact >= 0.9 * len(HARD)
+
+
+def _tescan(tagged_tiff, tmp_path: Path, pixels: np.ndarray, rows: int) -> SEMImage:
+    text = f"Device=MIRA3\r\nImageStripSize={rows}\r\nPixelSizeX=2e-6\r\n".encode()
+    return read_sem(tagged_tiff(pixels, {50431: struct.pack("<IH", len(text) + 2, 2) + text}))
+
+
+def _jeol(tagged_tiff, tmp_path: Path, pixels: np.ndarray, rows: int) -> SEMImage:
+    height, width = pixels.shape
+    (tmp_path / "image.txt").write_text(
+        f"$CM_FORMAT JEOL-SEM\n$CM_IMAGE_SIZE {width} {height - rows}\n$CM_MAG 1000\n"
+    )
+    return read_sem(tagged_tiff(pixels, {}))
+
+
+def _fei(tagged_tiff, tmp_path: Path, pixels: np.ndarray, rows: int) -> SEMImage:
+    height, width = pixels.shape
+    scan = f"[Image]\r\nResolutionX={width}\r\nResolutionY={height - rows}\r\n"
+    text = scan + "[PrivateFei]\r\nDatabarHeight=0\r\n"
+    return read_sem(tagged_tiff(pixels, {34682: text.encode()}))
+
+
+SCANNED = scene(704, 1024, 60, 6)
+WITH_BAR = np.vstack([SCANNED, bar(64, 1024, 0, 255, 0)])
+CHECKED = {
+    "true": (WITH_BAR, 64, 64, "metadata"),
+    "0, but a bar is there": (WITH_BAR, 0, 64, "pixels"),
+    "0, and none": (SCANNED, 0, 0, None),
+    "cut off": (SCANNED, 64, 0, None),
+    "of another height": (WITH_BAR, 160, 64, "pixels"),
+    "0, a dark border": (NO_BAR["noisy dark border"], 0, 0, None),
+    "blank": (np.zeros((768, 1024), np.uint8), 64, 64, "metadata"),
+    "16 bits": (WITH_BAR.astype(np.uint16) * 257, 0, 64, "pixels"),
+}
+
+
+@pytest.mark.parametrize("vendor", [_tescan, _jeol, _fei])
+@pytest.mark.parametrize("name", CHECKED)
+def test_metadata_against_pixels(tagged_tiff, tmp_path: Path, vendor, name: str) -> None:
+    pixels, claimed, rows, source = CHECKED[name]
+    image = vendor(tagged_tiff, tmp_path, pixels, claimed)
+    assert image.metadata.vendor is not None
+    assert image.data_bar_rows == rows
+    assert (image.data_bar and image.data_bar.source) == source
 
 
 def test_fast() -> None:

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import errno
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import tifffile
 
 from napari_micro_ktnet.errors import InputError, OutputError
-from napari_micro_ktnet.sem import read_sem, write_image, write_labels
+from napari_micro_ktnet.sem import read_sem, read_sem_pages, write_image, write_labels, writer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,103 @@ def test_image_comes_back_unchanged(
     else:
         assert image.pixel_size == pytest.approx(size, rel=1e-6)
         assert image.pixel_size_source == "metadata"
+
+
+FORMS = {
+    "uint8": ("uint8", (30, 40), False),
+    "uint16": ("uint16", (30, 40), False),
+    "uint32": ("uint32", (30, 40), False),
+    "float32": ("float32", (30, 40), False),
+    "bool": ("bool", (30, 40), False),
+    "stack": ("uint8", (3, 30, 40), False),
+    "stack32": ("uint32", (3, 30, 40), False),
+    "narrow": ("uint16", (30, 40, 3), False),
+    "rgb": ("uint8", (30, 40, 3), True),
+    "rgba": ("uint8", (30, 40, 4), True),
+    "rgb16": ("uint16", (30, 40, 3), True),
+}
+NM_PER_CM = 1e7
+
+
+@pytest.fixture(params=FORMS)
+def form(request: pytest.FixtureRequest) -> tuple[np.ndarray, bool]:
+    dtype, shape, rgb = FORMS[request.param]
+    return (np.random.default_rng(0).random(shape) * 250).astype(dtype), rgb
+
+
+@pytest.mark.parametrize("size", [(0.01, 0.01), (1e5, 1e5), (0.5123456789, 123.456789012345), (7.0, 3.0)])
+def test_every_reader_agrees_on_the_pixel_size(
+    tmp_path: Path, form: tuple[np.ndarray, bool], size: tuple[float, float]
+) -> None:
+    pixels, rgb = form
+    path = write_image(tmp_path / "a.tif", pixels, size, rgb=rgb)
+    assert read_sem(path).pixel_size == pytest.approx(size, rel=1e-9)
+    with tifffile.TiffFile(path) as tif:
+        first = tif.pages.first
+        tags = [first.tags[name].value for name in ("YResolution", "XResolution")]
+        per_unit = [numerator / denominator for numerator, denominator in tags]
+        if tif.is_imagej:
+            assert tif.imagej_metadata is not None
+            assert tif.imagej_metadata["unit"] == "nm"
+            assert first.resolutionunit == 1
+            assert per_unit == pytest.approx([1 / s for s in size], rel=1e-9)
+        else:
+            assert tif.ome_metadata is not None
+            root = ElementTree.fromstring(tif.ome_metadata)  # noqa: S314 - written by us
+            (described,) = root.iterfind(".//{*}Pixels")
+            assert [float(described.attrib[f"PhysicalSize{axis}"]) for axis in "YX"] == list(size)
+            assert {described.attrib[f"PhysicalSize{axis}Unit"] for axis in "YX"} == {"nm"}
+            assert first.resolutionunit == 3
+            assert per_unit == pytest.approx([NM_PER_CM / s for s in size], rel=1e-9)
+
+
+def test_every_reader_agrees_on_the_pixels(tmp_path: Path, form: tuple[np.ndarray, bool]) -> None:
+    pixels, rgb = form
+    path = write_image(tmp_path / "a.tif", pixels, (7.0, 3.0), rgb=rgb)
+    (ours,) = read_sem_pages(path)
+    assert ours.rgb == rgb
+    for found in (ours.pixels, tifffile.imread(path)):
+        assert found.dtype == pixels.dtype
+        np.testing.assert_array_equal(found, pixels)
+
+
+def test_no_pixel_size_is_invented(tmp_path: Path, form: tuple[np.ndarray, bool]) -> None:
+    pixels, rgb = form
+    path = write_image(tmp_path / "a.tif", pixels, rgb=rgb)
+    assert read_sem(path).pixel_size is None
+    with tifffile.TiffFile(path) as tif:
+        assert "unit" not in (tif.imagej_metadata or {})
+        assert "PhysicalSize" not in (tif.ome_metadata or "")
+        assert tif.pages.first.tags["XResolution"].value in ((1, 1), (1, 0), (0, 1))
+        assert tif.pages.first.resolutionunit == 1
+
+
+def test_pixels_too_small_for_a_resolution_tag(tmp_path: Path) -> None:
+    image = read_sem(write_image(tmp_path / "a.tif", np.ones((3, 4), np.uint32), (1e-3, 2e-3)))
+    assert image.pixel_size == pytest.approx((1e-3, 2e-3))
+
+
+def test_pixel_size_of_numpy_numbers(tmp_path: Path) -> None:
+    size = np.array([2.5, 4.25], np.float32)
+    for dtype in (np.uint8, np.uint32):
+        image = read_sem(write_image(tmp_path / "a.tif", np.ones((3, 4), dtype), (size[0], size[1])))
+        assert image.pixel_size == (2.5, 4.25)
+
+
+def test_more_than_a_classic_tiff_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "_LARGEST_CLASSIC", 1000)
+    pixels = (np.random.default_rng(0).random((3, 30, 40)) * 250).astype(np.uint8)
+    path = write_image(tmp_path / "a.tif", pixels, (7.0, 3.0))
+    with tifffile.TiffFile(path) as tif:
+        assert tif.is_bigtiff
+    image = read_sem(path)
+    np.testing.assert_array_equal(image.pixels, pixels)
+    assert image.pixel_size == (7.0, 3.0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint32])
+def test_a_stack_of_one_slice_is_an_image(tmp_path: Path, dtype: type) -> None:
+    assert read_sem(write_labels(tmp_path / "a.tif", np.ones((1, 3, 4), dtype))).pixels.shape == (3, 4)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])

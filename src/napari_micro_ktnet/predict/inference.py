@@ -91,7 +91,8 @@ def iter_segment(
     slices = grey.pixels if grey.pixels.ndim == 3 else grey.pixels[None]
     probability = np.zeros((loaded.spec.channels, *slices.shape), np.float32)
     for z, pixels in enumerate(slices):
-        for report in runner.run(pixels, analysed, probability[:, z], factors):
+        # Of a stack that is read on demand one slice after the other is in memory.
+        for report in runner.run(np.asarray(pixels), analysed, probability[:, z], factors):
             yield replace(
                 report,
                 slice_index=z,
@@ -119,8 +120,8 @@ def _analysed(pixels: NDArray[Any], rows: slice, region: NDArray[np.bool_] | Non
             raise InputError(f"The region has the shape {region.shape}; the image's is {shape}.")
         analysed &= region.astype(bool)
     if pixels.dtype.kind == "f":
-        finite = np.isfinite(pixels)
-        analysed &= finite if pixels.ndim == 2 else finite.all(axis=0)
+        for each in pixels if pixels.ndim == 3 else (pixels,):
+            analysed &= np.asarray(np.isfinite(each))
     if not analysed.any():
         raise InputError(
             "Nothing is left to analyse: every pixel is in the data bar, outside the region, or not a "

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # The best that a lossless codec makes of a blank image; more means that the header lies.
-_LARGEST_EXPANSION = 50_000
+LARGEST_EXPANSION = 50_000
 _ALWAYS_FINE_BYTES = 2**26
 LARGEST_PIXELS = 2**33
 # JPEG stores brightness and colour apart: rounding alone gives a grey image up to 6 steps of colour.
@@ -22,7 +22,9 @@ _LOSSY_SPREAD = 12
 _BT601 = (0.299, 0.587, 0.114)
 
 
-def check_size(path: Path, width: int, height: int, n_bytes: int) -> None:
+def check_size(
+    path: Path, width: int, height: int, n_bytes: int, expansion: float = LARGEST_EXPANSION
+) -> None:
     """Refuse dimensions that the file cannot hold, before anything is allocated.
 
     Parameters
@@ -33,6 +35,8 @@ def check_size(path: Path, width: int, height: int, n_bytes: int) -> None:
         Dimensions that its header declares, in pixels.
     n_bytes : int
         Bytes that the decoded image would take.
+    expansion : float
+        Bytes that a blank image of this format can give for each byte of its file.
 
     Raises
     ------
@@ -45,7 +49,7 @@ def check_size(path: Path, width: int, height: int, n_bytes: int) -> None:
             "Export the file again."
         )
     size = path.stat().st_size
-    if width * height > LARGEST_PIXELS or n_bytes > max(_ALWAYS_FINE_BYTES, _LARGEST_EXPANSION * size):
+    if width * height > LARGEST_PIXELS or n_bytes > max(_ALWAYS_FINE_BYTES, expansion * size):
         raise ReadError(
             f"{path}: the header declares {width} x {height} pixels, which a file of {size} bytes cannot "
             "hold. The header is corrupt: export the file again."

@@ -26,6 +26,9 @@ _OPENERS: dict[str, type[ImageFile.ImageFile]] = {
     "BMP": BmpImageFile,
 }
 _PNG_DEPTH, _PNG_COLOUR = 24, 25
+# What the compression makes of a blank image: Deflate 1032 to 1, and 8 pixels of one bit each; JPEG two
+# bits for a block of 64; BMP 255 pixels for two bytes.
+_EXPANSION = {"PNG": 8 * 1032, "JPEG": 2000, "BMP": 2000}
 _BYTES = {"1": 1, "L": 1, "P": 1, "LA": 2, "I;16": 2, "RGB": 3}
 
 
@@ -50,7 +53,9 @@ def read_raster(path: Path, kind: str) -> tuple[NDArray[Any], bool]:
         if kind == "PNG" and _is_deep_colour(file):
             return _read_deep_png(path, file)
         image = _OPENERS[kind](file)
-        check_size(path, *image.size, image.width * image.height * _BYTES.get(image.mode, 4))
+        check_size(
+            path, *image.size, image.width * image.height * _BYTES.get(image.mode, 4), _EXPANSION[kind]
+        )
         image.load()
         return _from_pillow(image)
 
@@ -65,7 +70,7 @@ def _is_deep_colour(file: BinaryIO) -> bool:
 def _read_deep_png(path: Path, file: BinaryIO) -> tuple[NDArray[Any], bool]:
     data = file.read()
     width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
-    check_size(path, width, height, width * height * 8)
+    check_size(path, width, height, width * height * 8, _EXPANSION["PNG"])
     return grey_if_grey(np.asarray(imagecodecs.png_decode(data)))
 
 

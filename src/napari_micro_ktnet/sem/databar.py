@@ -1,42 +1,36 @@
 """Find the data bar in the pixels.
 
-A data bar is drawn, not scanned: its background is one grey value repeated exactly (nearly, after
-JPEG), it carries sharp text, it begins at one and the same row in every column, and it lies at the
-bottom. Text drawn over an image has no such background, and a dark specimen border has no text.
+A data bar is drawn, not scanned: its background is one grey value repeated exactly (after JPEG too, but
+for the blocks with text in them), it carries sharp text, it begins at one and the same row in every
+column, and it lies at the bottom. Text drawn over an image has no such background, and a dark specimen
+border has no text.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_micro_ktnet.sem._bar_rows import CELL, PARTS, BarRows
 from napari_micro_ktnet.sem.image import DataBar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Grey levels of 255 by which the background may vary: none in a lossless file, the rest for JPEG,
-# where the largest comes first because a smaller one may see only the part of a bar without text.
-_TOLERANCES = (0, 14, 8, 3)
-# JPEG leaves this share of the bar near its background without reaching it.
-_JPEG_SHARE = 0.005
-_JPEG_BLOCK = 8
-_BLOCKS = 16
-_LARGEST_COLUMNS = 1536
-_LARGEST_SHARE = 0.30
-# One line of text with the room around it.
-_LARGEST_TEXT_SHARE = 0.08
 _SMALLEST_ROWS = 10
 _SMALLEST_SHARE = 0.015
 # Rows of the image that may follow below a floating bar.
-_FLOAT_SHARE, _FLOAT_ROWS = 0.02, 4
-# Rows that decide what the background is.
-_STRIP_SHARE, _STRIP_ROWS = 0.04, 16
-# Steps between text and background, of 255.
-_SHARP = 40
+_FLOAT_SHARE = 0.02
+_MISSES = 2
+# Rows above a bar that tell what the image is like there.
+_CONTEXT = 64
+# Texture is over in a part of the width where this share of it is left.
+_LEFT = 0.35
+_STRAIGHT_PARTS = 0.85
+_STEP_COLUMNS = 0.6
+# A claimed bar: this share of pixels equal to their neighbours in this share of its rows.
+_CLAIM_FLAT, _CLAIM_ROWS = 0.3, 0.75
 
 
 def find_data_bar(pixels: NDArray[Any]) -> DataBar | None:
@@ -45,7 +39,7 @@ def find_data_bar(pixels: NDArray[Any]) -> DataBar | None:
     Parameters
     ----------
     pixels : ndarray of shape (Y, X)
-        Any real dtype. Only the lowest 30 % of the rows are looked at.
+        Any real dtype, numpy or dask. Only the lowest 30 % of the rows are looked at.
 
     Returns
     -------
@@ -53,237 +47,117 @@ def find_data_bar(pixels: NDArray[Any]) -> DataBar | None:
         Rows of the bar; None where the image has none.
     """
     height, width = pixels.shape
-    if height < 4 * _SMALLEST_ROWS or width < 4 * _BLOCKS:
+    if height < 4 * _SMALLEST_ROWS or width < 2 * CELL * PARTS:
         return None
-    first = height - int(_LARGEST_SHARE * height)
-    window = _Window.of(pixels[first:], height)
-    if window is None:
+    rows = BarRows.of(pixels)
+    if rows is None:
         return None
-    for tolerance in _TOLERANCES:
-        rows = _Rows(window, tolerance)
-        found = _search(rows, height)
-        if found is not None:
-            top = _without_ringing(window, *found)
-            return DataBar(first + top, first + found[1], "pixels")
+    smallest = max(_SMALLEST_ROWS, int(_SMALLEST_SHARE * height))
+    run = _drawn_run(rows, smallest, CELL + int(_FLOAT_SHARE * height))
+    if run is None:
+        return None
+    top = _top(rows, *run, smallest)
+    if top is None or not rows.has_text(top, run[1]):
+        return None
+    first = height - len(rows)
+    return DataBar(first + top, first + run[1], "pixels")
+
+
+def may_be_bar(pixels: NDArray[Any], rows: int) -> bool:
+    """Tell whether the lowest rows can be the data bar that the metadata claim.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (Y, X)
+        Any real dtype, numpy or dask.
+    rows : int
+        Height of the claimed bar, at least 1.
+
+    Returns
+    -------
+    bool
+        False where most of these rows have no drawn background: the bar was cut off, or has another height.
+    """
+    claimed = np.asarray(pixels[pixels.shape[0] - rows :])
+    equal = np.count_nonzero(claimed[:, 1:] == claimed[:, :-1], axis=1)
+    return bool((equal >= _CLAIM_FLAT * (pixels.shape[1] - 1)).mean() >= _CLAIM_ROWS)
+
+
+def _drawn_run(rows: BarRows, smallest: int, floating: int) -> tuple[int, int] | None:
+    """Find the run of drawn rows that ends at the bottom, or a few image rows above it."""
+    row = len(rows) - 1
+    while row >= len(rows) - floating:
+        bottom = start = row + 1
+        misses = 0
+        while row >= 0 and misses <= (_MISSES if start < bottom else 0):
+            start, misses = (row, 0) if rows.drawn[row] else (start, misses + 1)
+            row -= 1
+        if bottom - start >= smallest:
+            return start, bottom
     return None
 
 
-@dataclass(frozen=True, eq=False)
-class _Window:
-    """Lowest rows of the image.
-
-    Attributes
-    ----------
-    off : float32 or uint8 ndarray of shape (R, W)
-        Distance of each pixel from the background, in levels of 255.
-    step : ndarray of shape (R, W - 1)
-        Distance of each pixel from its right neighbour, in levels of 255.
-    """
-
-    off: NDArray[Any]
-    step: NDArray[Any]
-    values: NDArray[Any]
-
-    @classmethod
-    def of(cls, rows: NDArray[Any], height: int) -> _Window | None:
-        rows = _fewer_columns(rows)
-        strip = rows[-max(_STRIP_ROWS, int(_STRIP_SHARE * height)) :]
-        if rows.dtype == np.uint8:
-            background = int(np.bincount(strip.ravel(), minlength=256).argmax())
-            values = rows
-            return cls(_distance(rows, np.uint8(background)), _distance(rows[:, 1:], rows[:, :-1]), values)
-        real = rows.astype(np.float32)
-        low, high = float(np.nanmin(real, initial=np.inf)), float(np.nanmax(real, initial=-np.inf))
-        if not (np.isfinite(low) and np.isfinite(high) and high > low):
-            return None
-        found, counts = np.unique(strip, return_counts=True)
-        scaled = (real - low) * np.float32(255 / (high - low))
-        level = (np.float32(found[counts.argmax()]) - low) * np.float32(255 / (high - low))
-        return cls(np.abs(scaled - level), np.abs(np.diff(scaled, axis=1)), scaled)
+def _top(rows: BarRows, start: int, bottom: int, smallest: int) -> int | None:
+    """Row at which the whole width turns into a bar, in or next to the run of drawn rows."""
+    lossy = rows.is_lossy(start, bottom)
+    ends = _texture_ends(rows, start, CELL if lossy else 2)
+    if ends and not lossy:
+        return start
+    # Blocks of JPEG that hold both image and bar carry ripples of the one into the other.
+    around = slice(max(1, start - CELL + 1), start + 4)
+    steps = _straight_steps(rows, around.start, bottom - smallest)
+    near = {row: size for row, size in steps.items() if row < around.stop}
+    if near:
+        return next(row for row, size in near.items() if size >= 0.15 * max(near.values()))
+    if ends:
+        return _without_ripples(rows, start, around)
+    return next(iter(steps), None)
 
 
-def _fewer_columns(rows: NDArray[Any]) -> NDArray[Any]:
-    """Blocks of neighbouring columns spread over the width: enough to judge a very wide image by."""
-    width = rows.shape[1]
-    if width <= 2 * _LARGEST_COLUMNS:
-        return rows
-    starts = np.arange(_BLOCKS) * width // _BLOCKS
-    columns = (starts[:, None] + np.arange(_LARGEST_COLUMNS // _BLOCKS)).ravel()
-    return rows[:, columns]
-
-
-def _distance(a: NDArray[np.uint8], b: NDArray[np.uint8] | np.uint8) -> NDArray[np.uint8]:
-    # The larger minus the smaller stays within 8 bits.
-    return np.maximum(a, b) - np.minimum(a, b)
-
-
-class _Rows:
-    """Row by row: how much is not background, how much is not flat."""
-
-    def __init__(self, window: _Window, tolerance: int) -> None:
-        self.window = window
-        self.thickest = max(4, len(window.off) // 40)
-        self.content = window.off > tolerance
-        uneven = window.step > tolerance
-        self.content_share = np.count_nonzero(self.content, axis=1) / self.content.shape[1]
-        self.uneven_share = np.count_nonzero(uneven, axis=1) / uneven.shape[1]
-
-    def __len__(self) -> int:
-        return len(self.content)
-
-    @cached_property
-    def content_in(self) -> NDArray[np.float64]:
-        """Share of content in each of the blocks of columns, shape (R, blocks)."""
-        # Not a matrix product: that would wake the threads of the linear algebra library.
-        width = self.content.shape[1] // _BLOCKS
-        blocks = [self.content[:, i * width : (i + 1) * width] for i in range(_BLOCKS)]
-        return np.stack([np.count_nonzero(block, axis=1) / width for block in blocks], axis=1)
-
-    @cached_property
-    def line(self) -> NDArray[np.bool_]:
-        """Rows of one value that is not the background's: frames and separators over the full width."""
-        maybe = (self.content_share > 0.93) & (self.uneven_share < 0.08)
-        line = np.zeros(len(self), dtype=bool)
-        if not maybe.any():
-            return line
-        # A line is thin and unlike the rows on both of its sides.
-        steps = np.flatnonzero(np.diff(np.concatenate(([False], maybe, [False])).astype(np.int8)))
-        values = self.window.values.astype(np.float32, copy=False)
-        for start, stop in steps.reshape(-1, 2).tolist():
-            if stop - start > self.thickest or start == 0:
-                continue
-            sides = [(start - 1, start)] + ([(stop - 1, stop)] if stop < len(self) else [])
-            differs = [float((np.abs(values[a] - values[b]) > 16).mean()) for a, b in sides]
-            line[start:stop] = min(differs) > 0.6
-        return line
-
-    @cached_property
-    def drawn(self) -> NDArray[np.bool_]:
-        """Rows that may belong to a bar."""
-        flat = (self.uneven_share < 0.5) & (self.content_share < 0.65)
-        sparse = (self.uneven_share < 0.1) & (self.content_share < 0.8)
-        return np.asarray(flat | sparse | self.line)
-
-
-def _search(rows: _Rows, height: int) -> tuple[int, int] | None:
-    """Top and bottom row of the bar within the window."""
-    run = _drawn_run(rows, height)
-    smallest = max(_SMALLEST_ROWS, int(_SMALLEST_SHARE * height))
-    if run is None or run[1] - run[0] < smallest:
-        return None
-    start, bottom = run
-    top: int | None = None
-    for row in reversed(_edges(rows, start, bottom)):
-        if top is None:
-            if bottom - row >= smallest and _has_text(rows, row, bottom) and _is_picture(rows, row):
-                top = row
-        elif _belongs(rows, row, top, bottom):
-            top = row
-    return None if top is None else (top, bottom)
-
-
-def _drawn_run(rows: _Rows, height: int) -> tuple[int, int] | None:
-    """Find the run of drawn rows that ends at the bottom, or a few image rows above it."""
-    lowest = len(rows) - max(_FLOAT_ROWS, int(_FLOAT_SHARE * height))
-    ends = np.flatnonzero(rows.drawn[lowest:])
-    if not len(ends):
-        return None
-    bottom = start = row = lowest + int(ends[-1])
-    misses = 0
-    while row >= 0 and misses <= 2:
-        if rows.drawn[row]:
-            start, misses = row, 0
-        else:
-            misses += 1
-        row -= 1
-    return start, bottom + 1
-
-
-def _edges(rows: _Rows, start: int, bottom: int) -> list[int]:
-    """Rows at which the whole width begins to be something else."""
-    fall = np.zeros(len(rows))
-    fall[1:] = rows.content_share[:-1] - rows.content_share[1:]
-    edges: list[int] = []
-    for row in range(max(4, start), bottom - 3):
-        if rows.line[row]:
-            if not rows.line[row - 1]:
-                edges.append(row)
-        elif fall[row] > 0.004 and fall[row] >= fall[row - 3 : row + 4].max() and _falls(rows, row):
-            edges.append(row)
-    return edges
-
-
-def _falls(rows: _Rows, row: int) -> bool:
-    """Whether what the rows above hold ends here, wherever in the width they hold something."""
-    above = rows.content_in[row - 4 : row].mean(axis=0)
-    below = rows.content_in[row : row + 3].mean(axis=0)
-    active = above >= 0.01
-    gone = active & (below <= 0.35 * above)
-    return bool(active.sum() >= 3 and gone.sum() >= 0.8 * active.sum() and rows.content_share[row] < 0.2)
-
-
-def _belongs(rows: _Rows, row: int, top: int, bottom: int) -> bool:
-    """Whether the rows between a higher edge and the bar found so far are part of the bar."""
-    if rows.line[row:top].all():
-        return True
-    share = rows.content_share[row:top]
-    highest = min(1.5 * (bottom - top), _LARGEST_TEXT_SHARE / _LARGEST_SHARE * len(rows))
-    if top - row > highest or rows.drawn[row:top].mean() <= 0.9:
+def _texture_ends(rows: BarRows, start: int, slack: int) -> bool:
+    """Whether the texture of the image ends within `slack` rows, wherever in the width there is any."""
+    if start < 2 * CELL:
         return False
-    # Lines of text have clear rows between them, particles lie anywhere.
-    gap, busy = np.percentile(share, (10, 80))
-    # Noise stands out far less than text does.
-    text, more = (float(np.median(part)) for part in (_heights(rows, top, bottom), _heights(rows, row, top)))
-    return bool(gap <= 0.3 * busy and more >= 0.5 * text) and _has_text(rows, row, top, least=0.3)
+    uneven = rows.uneven
+    above = uneven[start - slack - 4 : start - slack].mean(axis=0)
+    until = uneven[start - slack : start].max(axis=0)
+    # Among these rows is one between lines of text.
+    below = uneven[start : start + 12].min(axis=0)
+    active = uneven[max(0, start - _CONTEXT) : start].max(axis=0) > 0.02
+    ends = (above > 0.02) & (until > _LEFT * above) & (below <= _LEFT * above)
+    return bool(ends.sum() >= max(PARTS / 2, _STRAIGHT_PARTS * active.sum()))
 
 
-def _heights(rows: _Rows, top: int, bottom: int) -> NDArray[Any]:
-    """How far each pixel that is not background stands out from it."""
-    off = rows.window.off[top:bottom][rows.content[top:bottom]]
-    return off if len(off) else np.zeros(1, np.float32)
+def _changes(rows: BarRows, first: int, stop: int) -> NDArray[np.float32]:
+    """Distance of each pixel of the rows from the one above it."""
+    return np.abs(np.diff(rows.values[first - 1 : stop].astype(np.float32), axis=0))
 
 
-def _has_text(rows: _Rows, top: int, bottom: int, least: float = 1.0) -> bool:
-    """Whether the drawn rows carry text: thin, sharp, upright strokes over much of the width."""
-    content = rows.content[top:bottom] & ~rows.line[top:bottom, None]
-    edges = np.count_nonzero(rows.window.step[top:bottom] >= _SHARP, axis=1)
-    if (edges >= 6).sum() < 5 or edges.sum() < 100 * least:
-        return False
-    amount = int(np.count_nonzero(content))
-    upright = np.count_nonzero(content[1:] & content[:-1]) / max(1, amount)
-    busy = np.count_nonzero(rows.content_in[top:bottom].max(axis=0) > 0.02)
-    runs = np.count_nonzero(content[:, 1:] & ~content[:, :-1]) + 1
-    thin = amount / runs <= 8 + 0.012 * content.shape[1]
-    return bool(upright > 0.4 and busy >= 4 and thin)
+def _straight_steps(rows: BarRows, first: int, stop: int) -> dict[int, float]:
+    """Rows from `first` on at which most columns step far more than in the rows before, and how far."""
+    earliest = max(1, first - 2 * CELL)
+    if stop <= first:
+        return {}
+    change = _changes(rows, earliest, stop + 1)
+    mean = change.mean(axis=1)
+    steps: dict[int, float] = {}
+    for i in range(first - earliest, len(change)):
+        usual = float(np.median(mean[max(0, i - 2 * CELL) : i])) if i else 0.0
+        if mean[i] < max(4.0, 2 * usual):
+            continue
+        share = float((change[i] > max(8.0, 2 * usual)).mean())
+        if share >= _STEP_COLUMNS:
+            steps[earliest + i] = share * float(mean[i])
+    return steps
 
 
-def _is_picture(rows: _Rows, top: int) -> bool:
-    """Whether the rows above were scanned: what stands out from the background has texture.
-
-    In a mask or a label image it is as flat as in a bar. Where everything stands out, there is a step
-    over the full width, which is evidence enough.
-    """
-    above = slice(max(0, top - 64), top)
-    content = rows.content[above, 1:]
-    if content.mean() > 0.95:
-        return True
-    textured = np.count_nonzero(content & (rows.window.step[above] > 0))
-    return bool(textured > 0.3 * np.count_nonzero(content))
-
-
-def _without_ringing(window: _Window, top: int, bottom: int) -> int:
-    """Move the top up over the rows that JPEG has mixed with the image above.
-
-    Blocks of 8 x 8 pixels that hold both carry ripples of the one into the other.
-    """
-    off = window.off[top:bottom]
-    if np.count_nonzero((off > 0) & (off <= 12)) < _JPEG_SHARE * off.size:
-        return top
-    first = max(1, top - 3 * _JPEG_BLOCK)
-    rows = window.values[first - 1 : top + 3].astype(np.float32)
-    change = np.abs(np.diff(rows, axis=0)).mean(axis=1)
-    usual = float(np.median(change[: 2 * _JPEG_BLOCK]))
-    near = change[-_JPEG_BLOCK - 3 :] - usual
-    if near.max() < max(2.0, usual):
-        return top
-    return top + 3 - len(near) + int(np.argmax(near >= 0.4 * near.max()))
+def _without_ripples(rows: BarRows, start: int, around: slice) -> int:
+    """Row of the step that JPEG has blurred; without one, the row at which the noise of the image ends."""
+    earliest = max(1, start - 3 * CELL)
+    change = _changes(rows, earliest, around.stop).mean(axis=1)
+    usual = float(np.median(change[: around.start - earliest]))
+    near = change[around.start - earliest :]
+    if near.max() >= 1.5 * usual:
+        return int(around.start + np.argmax(near >= max(1.5 * usual, 0.2 * near.max())))
+    noisy = np.flatnonzero(near[: start + 1 - around.start] >= 0.5 * usual)
+    return int(around.start + noisy[-1]) if len(noisy) else start

@@ -101,7 +101,7 @@ class SEMImage:
     ----------
     pixels : ndarray
         ``(Y, X)``; ``(Z, Y, X)`` for a stack; ``(Y, X, 3)`` or ``(Y, X, 4)`` where `rgb` is True.
-        The dtype is the file's.
+        The dtype is the file's. A dask array of the same values where the file is read on demand.
     pixel_size : tuple of float or None
         Size of a pixel in nanometres, ``(y, x)``.
     pixel_size_source : {"metadata", "estimated", "user", "none"}

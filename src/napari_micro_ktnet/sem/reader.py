@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_micro_ktnet.errors import MicroKTNetError, ReadError
+from napari_micro_ktnet.sem._exif import read_tags
 from napari_micro_ktnet.sem._raster import read_raster
-from napari_micro_ktnet.sem._tiff import TiffPicture, read_tiff
-from napari_micro_ktnet.sem.databar import find_data_bar
+from napari_micro_ktnet.sem._tiff import Lazy, TiffPicture, read_tiff
+from napari_micro_ktnet.sem.databar import find_data_bar, may_be_bar
 from napari_micro_ktnet.sem.image import DataBar, SEMImage
 from napari_micro_ktnet.sem.vendors import has_vendor, identify
 from napari_micro_ktnet.sem.vendors._base import Source
@@ -30,13 +31,18 @@ _SIGNATURES = {
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 
 
-def read_sem(path: str | PathLike[str]) -> SEMImage:
+def read_sem(path: str | PathLike[str], *, lazy: Lazy = False) -> SEMImage:
     """Read the image of a SEM file, or the first of several.
 
     Parameters
     ----------
     path : path-like
         TIFF, PNG, JPEG or BMP file; the content decides which, not the suffix.
+    lazy : bool or "auto"
+        Read pixels on demand: they are a dask array then, and a part of them that cannot be decoded
+        raises ReadError only when it is computed. "auto" does so for images of more than 256 MiB.
+        Images of which no part can be shown without the rest are read at once all the same: stored
+        as colour, in one compressed block, or in another format than TIFF.
 
     Returns
     -------
@@ -49,16 +55,18 @@ def read_sem(path: str | PathLike[str]) -> SEMImage:
     ReadError
         If the file is missing, truncated, or not an image that can be read.
     """
-    return _read(Path(path), first_only=True)[0]
+    return _read(Path(path), lazy, first_only=True)[0]
 
 
-def read_sem_pages(path: str | PathLike[str]) -> list[SEMImage]:
+def read_sem_pages(path: str | PathLike[str], *, lazy: Lazy = False) -> list[SEMImage]:
     """Read all images of a SEM file, such as the pages of several detectors; thumbnails are left out.
 
     Parameters
     ----------
     path : path-like
         As for `read_sem`.
+    lazy : bool or "auto"
+        As for `read_sem`; "auto" looks at the images of the file together.
 
     Returns
     -------
@@ -70,19 +78,28 @@ def read_sem_pages(path: str | PathLike[str]) -> list[SEMImage]:
     ReadError
         If the file is missing, truncated, or not an image that can be read.
     """
-    return _read(Path(path), first_only=False)
+    return _read(Path(path), lazy, first_only=False)
 
 
-def _read(path: Path, *, first_only: bool) -> list[SEMImage]:
+def _read(path: Path, lazy: Lazy, *, first_only: bool) -> list[SEMImage]:
     kind = _kind(path)
     try:
         if kind == "TIFF":
-            pictures = read_tiff(path, has_vendor, first_only)
+            pictures = read_tiff(path, has_vendor, first_only, lazy)
         else:
             pixels, rgb = read_raster(path, kind)
-            pictures = [TiffPicture(pixels, rgb, Source(path, pixels.shape[1], pixels.shape[0]))]
-    except (MicroKTNetError, MemoryError):
+            pictures = [
+                TiffPicture(
+                    pixels, rgb, Source(path, pixels.shape[1], pixels.shape[0], read_tags(path, kind))
+                )
+            ]
+    except MicroKTNetError:
         raise
+    except MemoryError as error:
+        raise ReadError(
+            f"{path}: the image does not fit into memory. Close other programs; if it should be small, its "
+            "header is corrupt: copy or export it again."
+        ) from error
     except Exception as error:
         # Decoders fail in their own ways on corrupt data; all of them mean the same to a user.
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -130,8 +147,10 @@ def _assemble(picture: TiffPicture, path: Path, index: int, count: int) -> SEMIm
 
 
 def _data_bar(pixels: NDArray[Any], rgb: bool, rows: int | None) -> DataBar | None:
-    height = pixels.shape[-3 if rgb else -2]
-    if rows is not None and 0 <= rows < height:
-        return DataBar(height - rows, height, "metadata") if rows else None
     # Every slice of a stack has the same bar.
-    return find_data_bar(pixels[..., 1] if rgb else pixels if pixels.ndim == 2 else pixels[0])
+    grey = pixels[..., 1] if rgb else pixels if pixels.ndim == 2 else pixels[0]
+    height = grey.shape[0]
+    # Some write 0 below a bar that is there, and some exports cut off the bar that they still tell of.
+    if rows is not None and 0 < rows < height and may_be_bar(grey, rows):
+        return DataBar(height - rows, height, "metadata")
+    return find_data_bar(grey)

@@ -23,7 +23,9 @@ _OME_TYPES = ("bool", "int8", "int16", "int32", "uint32", "float64")
 _LABEL_TYPES = (np.uint8, np.uint16, np.uint32)
 # Classic TIFF counts bytes with 32 bits; a margin is left for the directories.
 _LARGEST_CLASSIC = 2**32 - 2**25
-_LARGEST_RATIONAL = 2**32 - 1
+# Unsigned in the standard, but some readers take it as signed.
+_LARGEST_RATIONAL = 2**31 - 1
+_NM_PER_CM = 10**7
 
 
 def write_labels(
@@ -37,7 +39,7 @@ def write_labels(
         File to write; an existing one is replaced only once the new one is complete.
     labels : integer or bool ndarray of shape (Y, X) or (Z, Y, X)
         Not negative. uint8 and uint16 stay as they are, other types become the smallest of uint8,
-        uint16 and uint32 that holds every label.
+        uint16 and uint32 that holds every label. A stack of one slice is read back as ``(Y, X)``.
     pixel_size : tuple of float, optional
         nm, ``(y, x)``.
 
@@ -85,7 +87,8 @@ def write_image(
     path : path-like
         File to write; an existing one is replaced only once the new one is complete.
     pixels : ndarray of shape (Y, X), (Z, Y, X), or (Y, X, 3 | 4) with `rgb`
-        bool, integers of 8 to 32 bits, float32 or float64; float16 is written as float32.
+        bool, integers of 8 to 32 bits, float32 or float64; float16 is written as float32. A stack of
+        one slice is read back as ``(Y, X)``.
     pixel_size : tuple of float, optional
         nm, ``(y, x)``.
     rgb : bool, optional
@@ -133,7 +136,7 @@ def _write(path: Path, pixels: NDArray[Any], pixel_size: tuple[float, float] | N
         options["metadata"] |= {} if pixels.ndim == 2 or rgb else {"axes": axes}
     else:
         # ImageJ has neither 32-bit integers nor more than 4 GiB.
-        options |= {"ome": True, "bigtiff": large, "metadata": {"axes": axes, **_ome_scale(pixel_size)}}
+        options |= {"ome": True, "bigtiff": large, **_ome_options(pixel_size, axes)}
     with replacing(path) as file:
         tifffile.imwrite(file, np.ascontiguousarray(pixels), **options)
     return path
@@ -142,26 +145,33 @@ def _write(path: Path, pixels: NDArray[Any], pixel_size: tuple[float, float] | N
 def _imagej_options(pixel_size: tuple[float, float] | None) -> dict[str, Any]:
     if pixel_size is None:
         return {"imagej": True, "metadata": {}}
-    y, x = (_per_nanometre(size) for size in pixel_size)
+    y, x = (_pixels_per(1, size) for size in pixel_size)
     return {"imagej": True, "resolution": (x, y), "metadata": {"unit": "nm"}}
 
 
-def _per_nanometre(size: float) -> tuple[int, int]:
-    """Pixels per nanometre as the ratio of two 32-bit numbers that comes closest."""
-    if size >= 1:
-        ratio = (1 / Fraction(size)).limit_denominator(_LARGEST_RATIONAL)
-        return ratio.numerator, ratio.denominator
-    inverse = Fraction(size).limit_denominator(_LARGEST_RATIONAL)
-    return inverse.denominator, inverse.numerator
-
-
-def _ome_scale(pixel_size: tuple[float, float] | None) -> dict[str, Any]:
+def _ome_options(pixel_size: tuple[float, float] | None, axes: str) -> dict[str, Any]:
     if pixel_size is None:
-        return {}
-    y, x = pixel_size
-    return {
-        "PhysicalSizeY": float(y),
+        return {"metadata": {"axes": axes}}
+    y, x = (float(size) for size in pixel_size)
+    scale = {
+        "PhysicalSizeY": y,
         "PhysicalSizeYUnit": "nm",
-        "PhysicalSizeX": float(x),
+        "PhysicalSizeX": x,
         "PhysicalSizeXUnit": "nm",
     }
+    options: dict[str, Any] = {"metadata": {"axes": axes, **scale}}
+    if min(pixel_size) * _LARGEST_RATIONAL > _NM_PER_CM:
+        # ImageJ without Bio-Formats reads no OME-XML, but these.
+        per_cm = _pixels_per(_NM_PER_CM, x), _pixels_per(_NM_PER_CM, y)
+        options |= {"resolution": per_cm, "resolutionunit": "CENTIMETER"}
+    return options
+
+
+def _pixels_per(nanometres: int, size: float) -> tuple[int, int]:
+    """Pixels of `size` nm in a length, as the ratio of two numbers of 31 bits that comes closest."""
+    pixels = nanometres / Fraction(float(size))
+    if pixels <= 1:
+        ratio = pixels.limit_denominator(_LARGEST_RATIONAL)
+        return ratio.numerator, ratio.denominator
+    inverse = (1 / pixels).limit_denominator(_LARGEST_RATIONAL)
+    return inverse.denominator, inverse.numerator

@@ -150,7 +150,7 @@ def read_table(raw: Mapping[str, str], rows: Iterable[Row]) -> dict[str, Any]:
     for row in rows:
         if row.field not in found and row.key in raw:
             value = row.convert(raw[row.key])
-            if value is not None:
+            if value is not None and not (isinstance(value, float) and not isfinite(value)):
                 found[row.field] = value
     return found
 

@@ -74,14 +74,17 @@ def quantity(value: str) -> float | None:
     if match is None or found is None:
         return None
     unit = plain_micro(stripped[match.end() :].strip())
-    if re.fullmatch(r"[kKM] ?[xX]", unit):
-        return found * _PREFIX[unit[0]]
+    in_si = found * _factor(unit)
+    return in_si if isfinite(in_si) else None
+
+
+def _factor(unit: str) -> float:
+    if re.fullmatch(r"[kKM] ?[xX]|[mun][sS]ecs?", unit):
+        return _PREFIX[unit[0]]
     if re.fullmatch(r"[A-Za-z][A-Za-z]", unit) and unit[0] in _PREFIX:
-        return found * _PREFIX[unit[0]]
-    if re.fullmatch(r"[mun][sS]ecs?", unit):
-        return found * _PREFIX[unit[0]]
+        return _PREFIX[unit[0]]
     # Without a prefix: m, V, A, s, X, degree sign or words.
-    return found * next((factor for word, factor in _WORDS.items() if unit.lower().startswith(word)), 1.0)
+    return next((factor for word, factor in _WORDS.items() if unit.lower().startswith(word)), 1.0)
 
 
 def positive_quantity(value: str) -> float | None:

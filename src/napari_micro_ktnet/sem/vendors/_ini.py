@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# Each key repeats it: a long one could turn a small text into gigabytes.
+_LONGEST_SECTION = 100
+
 
 def parse_ini(text: str) -> dict[str, str]:
     """Return ``"Section/Key" -> value``; values are verbatim, so ``%`` and quotes mean nothing.
@@ -14,7 +17,7 @@ def parse_ini(text: str) -> dict[str, str]:
     for line in text.splitlines():
         stripped = line.strip()
         if stripped.startswith("[") and stripped.endswith("]"):
-            section = stripped[1:-1]
+            section = stripped[1:-1][:_LONGEST_SECTION]
         elif "=" in line:
             key, _, value = line.partition("=")
             name = f"{section}/{key.strip()}"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 LARGEST_XML = 2**24
 _MOST_ELEMENTS = 200_000
 _DEEPEST = 100
+_LONGEST_NAME = 500
 # All that a document type could do is define entities, which may grow without bound or name files.
 _DECLARATION = re.compile(r"<!(?!--|\[CDATA\[)")
 
@@ -28,8 +29,8 @@ class _Bounded(ElementTree.TreeBuilder):
     def start(self, tag: str, attrs: dict[str, str], /) -> Element:
         self._left -= 1
         self._depth += 1
-        if self._left < 0 or self._depth > _DEEPEST:
-            raise ValueError("more elements than microscope metadata have")
+        if self._left < 0 or self._depth > _DEEPEST or len(tag) > _LONGEST_NAME:
+            raise ValueError("more elements, or longer names, than microscope metadata have")
         return super().start(tag, attrs)
 
     def end(self, tag: str, /) -> Element:
@@ -48,9 +49,9 @@ def parse_xml(text: str) -> Element | None:
     Returns
     -------
     Element or None
-        None where the text is no XML, larger than `LARGEST_XML` characters, has too many elements,
-        or declares anything: a document with a document type is never parsed, so that entities are
-        neither expanded nor fetched.
+        None where the text is no XML, larger than `LARGEST_XML` characters, has too many elements or
+        too long names, or declares anything: a document with a document type is never parsed, so
+        that entities are neither expanded nor fetched.
     """
     text = text[max(text.find("<"), 0) :].rstrip("\0 \t\r\n")
     if not text or len(text) > LARGEST_XML or _DECLARATION.search(text):
@@ -73,10 +74,16 @@ def flatten(root: Element) -> dict[str, str]:
     """Return ``"Parent/Child" -> text`` and ``"Parent/Child@attribute" -> value`` below the root.
 
     Namespaces are left out. What occurs again gets the suffix ``#2``, ``#3`` and so on.
+    What would take more than `LARGEST_XML` characters of paths is left out.
     """
     raw: dict[str, str] = {}
     seen: dict[str, int] = {}
+    left = LARGEST_XML
     for path, element in _walk(root, ""):
+        # Every path repeats the names above it: a small file could ask for gigabytes.
+        left -= len(path) * (1 + len(element.attrib))
+        if left < 0:
+            break
         seen[path] = seen.get(path, 0) + 1
         name = path if seen[path] == 1 else f"{path}#{seen[path]}"
         if element.text and element.text.strip():

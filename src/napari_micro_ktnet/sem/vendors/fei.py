@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from napari_micro_ktnet.sem.image import SEMMetadata
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 # Helios and later; S-FEG.
 TAGS = (34682, 34680)
-_SECTION = re.compile(rb"^\s*\[\w[\w .-]*\]\s*$", re.MULTILINE)
+_SECTION = re.compile(rb"^[ \t]*\[\w[\w .-]*\][ \t]*\r?$", re.MULTILINE)
 _HEAD = 4096
 
 COMMON = (
@@ -95,7 +96,10 @@ def read_sections(source: Source, text: str) -> Findings:
 def _magnification(raw: Mapping[str, str]) -> float | None:
     canvas = to.positive(raw.get("Image/MagCanvasRealWidth", ""))
     field_width = to.positive(raw.get("Scan/HorFieldsize", ""))
-    return None if canvas is None or field_width is None else canvas / field_width
+    if canvas is None or field_width is None:
+        return None
+    found = canvas / field_width
+    return found if isfinite(found) else None
 
 
 def _pixel_size_nm(source: Source, raw: Mapping[str, str], scan: str) -> tuple[float, float] | None:

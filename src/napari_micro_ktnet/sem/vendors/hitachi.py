@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 XP_COMMENT = 40092
-_SECTION = re.compile(r"^\s*\[(Sem|Tem)ImageFile\]", re.MULTILINE)
+_SECTION = re.compile(r"^[ \t]*\[(Sem|Tem)ImageFile\]", re.MULTILINE)
 _LONGEST = 200
 # Width in mm of the print that a magnification refers to.
 _PRINT_MM = {"TM3000": 162.0}

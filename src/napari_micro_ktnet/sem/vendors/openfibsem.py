@@ -12,10 +12,11 @@ from napari_micro_ktnet.sem.vendors._base import Dialect, Findings, Row, Source,
 from napari_micro_ktnet.sem.vendors._frame import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _DESCRIPTION = 270
 _LARGEST = 2**22
+_DEEPEST = 20
 _BEAMS = {"ELECTRON": "electron", "ION": "ion"}
 _STATE = "microscope_state"
 
@@ -76,20 +77,36 @@ def _load(text: str) -> dict[str, str]:
         return {}
     try:
         document = json.loads(text)
-        return dict(_flat(document, ""))
     except (ValueError, RecursionError):
         return {}
+    raw: dict[str, str] = {}
+    left = _LARGEST
+    for path, value in _flat(document, "", 0):
+        # Every path repeats the names above it: a small file could ask for gigabytes.
+        left -= len(path)
+        if left < 0:
+            break
+        raw[_whole(path)] = _whole(value)
+    return raw
 
 
-def _flat(node: Any, path: str) -> list[tuple[str, str]]:
+def _whole(text: str) -> str:
+    # JSON may escape half a character, which could not be printed.
+    return text.encode("utf-8", errors="replace").decode()
+
+
+def _flat(node: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
     if isinstance(node, dict):
         items: Mapping[Any, Any] = node
     elif isinstance(node, list):
         items = dict(enumerate(node))
     else:
-        return [] if node is None else [(path, str(node))]
+        if node is not None:
+            yield path, str(node)
+        return
     prefix = f"{path}/" if path else ""
-    return [pair for key, value in items.items() for pair in _flat(value, f"{prefix}{key}")]
+    for key, value in items.items() if depth < _DEEPEST else ():
+        yield from _flat(value, f"{prefix}{key}", depth + 1)
 
 
 def _moment(value: str) -> datetime | None:
