@@ -52,6 +52,9 @@ def test_a_folder_gives_its_images_but_no_earlier_results(tmp_path: Path) -> Non
     for name in ("b.tif", "a.PNG", "a_labels.tif", "a.json", ".hidden.tif", "notes.txt", "a_overlay.png"):
         (tmp_path / name).touch()
     assert [f.path.name for f in plan_files([tmp_path])] == ["a.PNG", "b.tif"]
+    (tmp_path / "a10.tif").touch()
+    (tmp_path / "a9.tif").touch()
+    assert [f.path.name for f in plan_files([tmp_path])] == ["a.PNG", "a9.tif", "a10.tif", "b.tif"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no image"):
         plan_files([tmp_path / "empty"])

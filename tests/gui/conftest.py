@@ -28,6 +28,7 @@ pytest.importorskip("napari")
 pytest.importorskip("qtpy")
 
 from napari.components import ViewerModel
+from napari.utils.notifications import Notification, NotificationSeverity, notification_manager
 
 from napari_micro_ktnet.gui import segment_run
 from napari_micro_ktnet.gui.segment import SegmentWidget
@@ -147,6 +148,20 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     shown: list[str] = []
     monkeypatch.setattr("napari_micro_ktnet.gui.jobs.show_error", shown.append)
     return shown
+
+
+@pytest.fixture
+def warned() -> Iterator[list[str]]:
+    """Warnings that napari was asked to show, and nothing but warnings."""
+    shown: list[str] = []
+
+    def keep(notification: Notification) -> None:
+        assert notification.severity == NotificationSeverity.WARNING
+        shown.append(notification.message)
+
+    notification_manager.notification_ready.connect(keep)
+    yield shown
+    notification_manager.notification_ready.disconnect(keep)
 
 
 @pytest.fixture

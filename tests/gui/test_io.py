@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import tifffile
 from napari.components import ViewerModel
-from napari.layers import Labels
+from napari.layers import Image, Labels
 from npe2 import PluginManager, PluginManifest
 
 from napari_micro_ktnet.errors import ReadError
 from napari_micro_ktnet.gui.reader import get_reader
 from napari_micro_ktnet.gui.samples import masterbatch
-from napari_micro_ktnet.gui.writer import write_labels_layer
+from napari_micro_ktnet.gui.writer import write_image_layer, write_labels_layer
 from napari_micro_ktnet.sem import read_sem, write_image
 
 PLUGIN = "napari-micro-ktnet"
@@ -116,3 +116,58 @@ def test_sample_has_an_image_and_its_truth(monkeypatch: pytest.MonkeyPatch) -> N
     bar = first.metadata["sem_image"].data_bar
     assert bar is not None
     assert not second.data[bar.top :].any()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "rgb"),
+    [
+        (np.random.default_rng(1).integers(0, 255, (30, 40), dtype=np.uint8), False),
+        (np.random.default_rng(2).random((30, 40)), False),
+        (np.random.default_rng(3).random((3, 30, 40)).astype(np.float32), False),
+        (np.random.default_rng(4).integers(0, 255, (30, 40, 3), dtype=np.uint8), True),
+        (np.random.default_rng(5).integers(0, 999, (30, 40, 4), dtype=np.uint16), True),
+    ],
+)
+def test_saved_image_keeps_pixels_and_pixel_size(
+    pixels: np.ndarray, rgb: bool, tmp_path: Path, warned: list[str]
+) -> None:
+    viewer = ViewerModel()
+    ndim = 2 if rgb else pixels.ndim
+    scale, units = (1, 0.02, 0.03)[-ndim:], ("pixel", "um", "um")[-ndim:]
+    viewer.add_image(pixels, rgb=rgb, scale=scale, units=units)
+    path = tmp_path / "i.tif"
+    assert viewer.layers.save(str(path), plugin=PLUGIN) == [str(path)]
+    (ours,) = viewer.open(path, plugin=PLUGIN)
+    (builtin,) = viewer.open(path, plugin="napari")
+    for layer in (ours, builtin):
+        assert layer.data.dtype == pixels.dtype
+        np.testing.assert_array_equal(layer.data, pixels)
+    np.testing.assert_allclose(ours.scale, scale)
+    assert read_sem(path).pixel_size == pytest.approx((20.0, 30.0))
+    assert warned == []
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64"])
+def test_images_that_have_no_format_here_are_still_saved(
+    dtype: str, tmp_path: Path, warned: list[str]
+) -> None:
+    shape = (2, 3, 4, 5) if dtype == "uint8" else (4, 5)
+    pixels = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    layer = Image(pixels, scale=(20,) * len(shape), units=("nm",) * len(shape))
+    data, meta, _ = layer.as_layer_data_tuple()
+    path = tmp_path / "i.tif"
+    assert write_image_layer(str(path), data, meta) == [str(path)]
+    np.testing.assert_array_equal(tifffile.imread(path), pixels)
+    (message,) = warned
+    assert "without its pixel size" in message
+
+
+def test_uncalibrated_and_multiscale_image(tmp_path: Path, warned: list[str]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)
+    layer = Image([pixels, pixels[::2, ::2]], multiscale=True, scale=(3, 3))
+    data, meta, _ = layer.as_layer_data_tuple()
+    write_image_layer(str(tmp_path / "i.tif"), data, meta)
+    back = read_sem(tmp_path / "i.tif")
+    np.testing.assert_array_equal(back.pixels, pixels)
+    assert back.pixel_size is None
+    assert warned == []

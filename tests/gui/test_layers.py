@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask.array as da
 import numpy as np
 import pytest
 from napari.layers import Image, Labels, Shapes
@@ -47,6 +48,52 @@ def test_contrast_limits_come_from_above_the_data_bar() -> None:
     bar = DataBar(80, 100, "metadata")
     assert convert.contrast_limits(SEMImage(pixels, data_bar=bar)) == (90, 110)
     assert convert.contrast_limits(SEMImage(pixels)) == (0, 65535)
+
+
+def test_contrast_limits_of_a_dask_array_take_some_blocks_only() -> None:
+    pixels = np.random.default_rng(0).integers(90, 111, (700, 900)).astype(np.uint16)
+    pixels[600:] = 65535
+    seen: list[tuple[int, int]] = []
+
+    def block(block_info=None) -> np.ndarray:
+        place = tuple(slice(*each) for each in block_info[None]["array-location"])
+        seen.append((place[0].start, place[1].start))
+        return pixels[place]
+
+    lazy = da.map_blocks(block, chunks=((100,) * 7, (100,) * 9), dtype=pixels.dtype, meta=pixels[:0, :0])
+    assert convert.contrast_limits(SEMImage(lazy, data_bar=DataBar(600, 700, "metadata"))) == (90, 110)
+    assert sorted(seen) == [(y, x) for y in (0, 200, 500) for x in (0, 400, 800)]
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("shape", [(40, 9000), (9001, 30), (2, 20, 20_000), (10, 8300, 3)], ids=str)
+def test_long_images_have_coarser_copies(shape: tuple[int, ...], lazy: bool) -> None:
+    rgb = shape[-1] == 3
+    longest = max(shape)
+    pixels = np.broadcast_to(np.arange(longest).reshape([-1 if n == longest else 1 for n in shape]), shape)
+    pixels = pixels.astype(np.uint16)
+    sem = SEMImage(da.from_array(pixels) if lazy else pixels, (5.0, 6.0), "metadata", rgb=rgb)
+    levels, keywords, _ = convert.image_layer_data(sem)
+    layer = Image(levels, **keywords)
+    assert layer.multiscale
+    assert convert.full_data(layer) is sem.pixels
+    assert convert.sem_image_of(layer) is sem
+    assert convert.pixel_size_nm(layer) == pytest.approx((5.0, 6.0))
+    assert convert.grid_shape(layer) == (shape[:-1] if rgb else shape)
+    axis = shape.index(longest)
+    for number, level in enumerate(levels):
+        assert level.shape[axis] == pytest.approx(longest / 2**number, abs=1)
+        # A coarse pixel stands in the middle of the pixels that it stands for.
+        along = np.moveaxis(np.asarray(level), axis, 0).reshape(level.shape[axis], -1)[:, 0].astype(int)
+        assert along[0] == 2**number // 2
+        assert set(np.diff(along)) == {2**number}
+    assert 2048 <= levels[-1].shape[axis] <= 4096
+    assert isinstance(levels[-1], np.ndarray) or len(shape) == 3
+
+
+def test_usual_images_are_not_split_into_levels() -> None:
+    pixels = np.zeros((10, 8192), np.uint8)
+    assert convert.image_layer_data(SEMImage(pixels))[0] is pixels
 
 
 @pytest.mark.parametrize("pixels", [np.full((4, 4), 7), np.full((4, 4), np.nan), np.ones((4, 4), bool)])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_micro_ktnet.errors import InputError
+from napari_micro_ktnet.errors import InputError, ReadError
 from napari_micro_ktnet.sem.reader import SUFFIXES
 
-_OWN = ("_labels", "_probability", "_overlay")
+LABELS_ENDING = "_labels"
+_OWN = (LABELS_ENDING, "_probability", "_overlay")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ def plan_files(inputs: Sequence[str | Path]) -> tuple[PlannedFile, ...]:
     ------
     InputError
         A folder holds no image, or nothing was given.
+    ReadError
+        A folder cannot be looked into.
     """
     paths: list[Path] = []
     for given in inputs:
@@ -55,11 +59,7 @@ def plan_files(inputs: Sequence[str | Path]) -> tuple[PlannedFile, ...]:
         if not path.is_dir():
             paths.append(path)
             continue
-        inside = [
-            p
-            for p in sorted(path.iterdir())
-            if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and not p.stem.endswith(_OWN)
-        ]
+        inside = [p for p in image_files(path) if not p.stem.endswith(_OWN)]
         if not inside:
             raise InputError(
                 f"The folder {path} holds no image. Expected files ending in {', '.join(SUFFIXES)}."
@@ -69,6 +69,40 @@ def plan_files(inputs: Sequence[str | Path]) -> tuple[PlannedFile, ...]:
         raise InputError("No input was given. Name at least one image file or folder.")
     paths = list(dict.fromkeys(paths))
     return tuple(PlannedFile(p, s) for p, s in zip(paths, _unique_stems(paths), strict=True))
+
+
+def image_files(folder: Path) -> list[Path]:
+    """List the image files of a folder, results among them, but not those of its subfolders.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+
+    Returns
+    -------
+    list of Path
+        Without hidden files, in natural order: ``a2`` comes before ``a10``.
+
+    Raises
+    ------
+    ReadError
+        The folder cannot be looked into.
+    """
+    try:
+        inside = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()]
+    except OSError as error:
+        raise ReadError(
+            f"{folder}: the folder cannot be looked into ({error.strerror or error}). "
+            "Check its name, and that you may read it."
+        ) from error
+    return sorted((p for p in inside if not p.name.startswith(".")), key=_natural)
+
+
+def _natural(path: Path) -> tuple[list[str | int], str]:
+    # Texts and numbers take turns, so that only like is compared with like.
+    parts = re.split(r"([0-9]+)", path.stem.casefold())
+    return [int(part) if odd % 2 else part for odd, part in enumerate(parts)], path.name
 
 
 def _unique_stems(paths: Sequence[Path]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,10 @@ SEM_KEY = "sem_image"
 RESULT_KEY = "micro_ktnet"
 _NM_PER_UM = 1000.0
 _SAMPLE = 1_000_000
+_SAMPLED_BLOCKS = 3
+# Longer images go to the graphics card in parts only, and coarser copies of them are shown from afar.
+_LONGEST_SIDE = 8192
+_COARSEST_SIDE = 4096
 _CLOSED = ("rectangle", "ellipse", "polygon")
 # A label that the model does not have can only be painted by hand: it must be seen.
 _OTHER_LABEL = "#ff40ff"
@@ -39,7 +44,8 @@ def image_layer_data(image: SEMImage, name: str = "") -> tuple[Any, dict[str, An
     -------
     tuple
         Pixels, keywords of the layer, ``"image"``. A calibrated image has micrometres as units, an
-        uncalibrated one pixels; ``metadata["sem_image"]`` holds the image itself.
+        uncalibrated one pixels; ``metadata["sem_image"]`` holds the image itself. Of an image with a
+        side above 8192 pixels: a list of pixels and coarser and coarser copies of them (multiscale).
     """
     keywords: dict[str, Any] = {
         "name": name or image.name,
@@ -50,7 +56,30 @@ def image_layer_data(image: SEMImage, name: str = "") -> tuple[Any, dict[str, An
     limits = None if image.rgb else contrast_limits(image)
     if limits is not None:
         keywords["contrast_limits"] = limits
-    return image.pixels, keywords, "image"
+    return _levels(image), keywords, "image"
+
+
+def _levels(image: SEMImage) -> Any:
+    """Pixels, or a list of them and every 2nd, 4th ... of them."""
+    longest = max(image.height, image.width)
+    if longest <= _LONGEST_SIDE:
+        return image.pixels
+    levels: list[Any] = [image.pixels]
+    step = 2
+    while longest > _COARSEST_SIDE * step // 2:
+        # Taken from the middle of what a pixel stands for, because napari places it there.
+        y, x = (slice(step // 2, None, step),) * 2
+        levels.append(image.pixels[(y, x, slice(None)) if image.rgb else (..., y, x)])
+        step *= 2
+    if not image.rgb and image.pixels.ndim == 2:
+        # It is shown first and most often: read once.
+        levels[-1] = np.asarray(levels[-1])
+    return levels
+
+
+def labels_layer_data(image: SEMImage, name: str) -> tuple[Any, dict[str, Any], str]:
+    """Turn labels ``(Y, X)`` or ``(Z, Y, X)`` that were read from a file into the data of a Labels layer."""
+    return image.pixels, {"name": name, **spatial_keywords(image.pixels.ndim, image.pixel_size)}, "labels"
 
 
 def spatial_keywords(ndim: int, pixel_size: tuple[float, float] | None) -> dict[str, Any]:
@@ -65,9 +94,7 @@ def spatial_keywords(ndim: int, pixel_size: tuple[float, float] | None) -> dict[
 
 def contrast_limits(image: SEMImage) -> tuple[float, float] | None:
     """Grey values to show as black and white, from the rows above the data bar; None if all are equal."""
-    pixels = image.pixels[..., image.analysed_rows, :]
-    step = max(1, int(np.ceil(np.sqrt(pixels.size / _SAMPLE))))
-    sample = pixels[..., ::step, ::step]
+    sample = _sample(image.pixels[..., image.analysed_rows, :])
     if sample.dtype.kind not in "uif" or sample.size == 0:
         return None
     if sample.dtype.kind == "f":
@@ -78,6 +105,16 @@ def contrast_limits(image: SEMImage) -> tuple[float, float] | None:
     if high <= low:
         low, high = float(sample.min()), float(sample.max())
     return (low, high) if high > low else None
+
+
+def _sample(pixels: Any) -> NDArray[Any]:
+    """Pixels spread over an image or stack ``(..., Y, X)``; of a dask array, some of its blocks only."""
+    if not isinstance(pixels, np.ndarray):
+        near = [np.unique(np.linspace(0, n - 1, _SAMPLED_BLOCKS).astype(int)) for n in pixels.numblocks]
+        parts = [np.asarray(pixels.blocks[where]) for where in product(*near)]
+        return np.concatenate([_sample(part).ravel() for part in parts])
+    step = max(1, int(np.ceil(np.sqrt(pixels.size / _SAMPLE))))
+    return pixels[..., ::step, ::step]
 
 
 def pixel_size_nm(layer: Layer) -> tuple[float, float] | None:
