@@ -28,8 +28,10 @@ from napari_micro_ktnet.sem import SEMImage, read_sem
 from napari_micro_ktnet.synthetic import random_scene, render
 from napari_micro_ktnet.training.config import TrainingConfig, preset
 from napari_micro_ktnet.training.dataset import ImagePair
-from napari_micro_ktnet.training.loop import StepReport, evaluate_pairs, iter_train
+from napari_micro_ktnet.training.loop import iter_train
 from napari_micro_ktnet.training.losses import IGNORE
+from napari_micro_ktnet.training.reports import StepReport, ValidationReport
+from napari_micro_ktnet.training.validation import evaluate_pairs
 
 SCENES, HELD_OUT, SIDE = 640, 24, 512
 # One dense and one dilute or cluttered field in each fold.
@@ -120,7 +122,7 @@ def run(
             if report.step % 50 == 0:
                 seconds, mean = time.monotonic() - start, np.mean(losses[-50:])
                 print(f"{output.name} step {report.step} loss {mean:.4f} {seconds:.0f} s", flush=True)
-        else:
+        elif isinstance(report, ValidationReport):
             print(f"{output.name} step {report.step} pooled IoU {report.pooled[0].iou:.4f}", flush=True)
 
 
@@ -155,11 +157,13 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--ema", type=float, default=0.98)
     parser.add_argument("--lr-scale", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     overrides = {
         "crop": args.crop,
         "batch_size": args.batch_size,
         "ema": args.ema,
+        "seed": args.seed,
         "lr_encoder": 4e-4 * args.lr_scale,
         "lr_decoder": 1.5e-3 * args.lr_scale,
     }
@@ -174,7 +178,12 @@ def main() -> None:
     shares = RECIPES[args.recipe]["shares"]
     config = configure(args.recipe, args.work, args.steps, **overrides)
     if args.stage == "final":
-        run(weighted((real, training, dt), shares), held_out, args.work / "final", config)
+        run(
+            weighted((real, training, dt), shares),
+            held_out,
+            args.work / f"final-{args.recipe}-{args.steps}-{args.seed}",
+            config,
+        )
         return
     results = {}
     for number, names in enumerate(FOLDS):

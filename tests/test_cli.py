@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from helpers import blobs, small_model_file
@@ -71,6 +73,7 @@ def test_wrong_use_is_one_line(
     [
         [],
         ["segment"],
+        ["info", "--json"],
         ["segment", "a", "--output", "o", "--threshold", "2"],
         ["train", "--mask-colors", "x=1,2"],
     ],
@@ -100,6 +103,69 @@ def test_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "15 x 12 nm (x, y)" in capsys.readouterr().out
 
 
+INFO_KEYS = {
+    *("file", "vendor", "pixel_size_nm", "pixel_size_source", "data_bar_rows", "width", "height"),
+    *("accelerating_voltage_v", "working_distance_m", "magnification"),
+}
+
+
+def info_json(capfd: pytest.CaptureFixture[str], *paths: Path) -> tuple[int, list[dict[str, Any]]]:
+    """Exit status, and all of standard output read as strict JSON."""
+    status = main(["info", *map(str, paths), "--json"])
+    return status, json.loads(capfd.readouterr().out, parse_constant=pytest.fail)
+
+
+def test_info_json_has_every_image_and_nothing_else(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    two = tmp_path / "two.tif"
+    tifffile.imwrite(two, np.zeros((30, 40), np.uint8))
+    tifffile.imwrite(two, np.zeros((50, 60), np.uint16), append=True)
+    status, found = info_json(capfd, two, write_image(tmp_path / "one.tif", blobs()[0], (12.0, 15.0)))
+    assert status == 0
+    assert [d["file"] for d in found] == [str(two), str(two), str(tmp_path / "one.tif")]
+    assert [(d["height"], d["width"]) for d in found] == [(30, 40), (50, 60), (96, 128)]
+    assert [d["pixel_size_nm"] for d in found] == [None, None, [12.0, 15.0]]
+    assert [d["pixel_size_source"] for d in found] == ["none", "none", "metadata"]
+    assert all(set(d) >= INFO_KEYS for d in found)
+
+
+@pytest.mark.parametrize("value", ["NaN", "INF", "-1", "0", "1e999"])
+def test_info_json_has_no_numbers_that_json_lacks(
+    value: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.tif"
+    scale = " ".join(f'PhysicalSize{axis}="{value}" PhysicalSize{axis}Unit="nm"' for axis in "XY")
+    form = 'DimensionOrder="XYCZT" Type="uint8" SizeX="40" SizeY="30" SizeC="1" SizeZ="1" SizeT="1"'
+    xml = f"<OME><Image><Pixels {form} {scale}><TiffData/></Pixels></Image></OME>"
+    tifffile.imwrite(path, np.zeros((30, 40), np.uint8), description=xml, metadata=None)
+    status, (found,) = info_json(capfd, path)
+    assert (status, found["vendor"], found["pixel_size_nm"]) == (0, "OME", None)
+
+
+def test_info_json_of_what_cannot_be_read(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    good = write_image(tmp_path / "good.tif", blobs()[0])
+    cut = tmp_path / "cut.tif"
+    cut.write_bytes(good.read_bytes()[:400])
+    (tmp_path / "text.tif").write_text("hello")
+    (tmp_path / "empty.tif").touch()
+    bad = [cut, tmp_path / "text.tif", tmp_path / "empty.tif", tmp_path / "none.tif", tmp_path]
+    status, found = info_json(capfd, *bad, good)
+    assert status == 1
+    assert [set(d) for d in found[:-1]] == [{"file", "error"}] * len(bad)
+    assert [d["file"] for d in found] == [str(path) for path in (*bad, good)]
+    assert set(found[-1]) >= INFO_KEYS
+
+
+def test_info_json_of_real_files(shared_data: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    files = sorted((shared_data / "sem_files").rglob("*.tif"))
+    status, found = info_json(capfd, *files)
+    assert status == 1
+    assert {d["file"] for d in found} == {str(path) for path in files}
+    assert {Path(d["file"]).parent.name for d in found if "error" in d} == {"broken"}
+    assert all(set(d) >= INFO_KEYS for d in found if "error" not in d)
+
+
 def test_models(
     tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,7 +191,9 @@ def test_train_then_segment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         *("--steps", "30", "--crop", "64", "--batch-size", "4", "--seed", "1"),
     ]
     assert main(arguments) == 0
-    assert "Held back for validation" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Validation: " in out
+    assert "IoU (pooled over images) agglomerate" in out
     target = tmp_path / "images" / "0.png"
     model_file = str(run / "model.safetensors")
     assert main(["segment", str(target), "--output", str(tmp_path / "out"), "--model", model_file]) == 0

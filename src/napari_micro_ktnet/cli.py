@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from napari_micro_ktnet import __version__
-from napari_micro_ktnet._cli import commands
+from napari_micro_ktnet._cli import commands, pretrain, training
 from napari_micro_ktnet.errors import DataError, FetchError, InputError, MicroKTNetError, ModelError
 from napari_micro_ktnet.predict.tiles import OVERLAP
 
@@ -75,7 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
     sub = parser.add_subparsers(required=True, metavar="COMMAND")
     _demo(sub, common)
     _segment(sub, common)
-    _train(sub, common)
+    training.add_parsers(sub, common)
+    pretrain.add_parsers(sub, common)
     _info(sub, common)
     _models(sub, common)
     return parser
@@ -109,34 +110,6 @@ def _segment(sub: _Sub[argparse.ArgumentParser], common: argparse.ArgumentParser
     p.add_argument("--save-probability", action="store_true", help="write <stem>_probability.tif too")
     p.add_argument("--save-overlay", action="store_true", help="write <stem>_overlay.png too")
     p.set_defaults(run=commands.segment)
-
-
-def _train(sub: _Sub[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
-    p = sub.add_parser("train", parents=[common], help="train a model on images with masks")
-    p.add_argument("--images", required=True, type=Path, metavar="DIR")
-    p.add_argument(
-        "--masks", required=True, type=Path, metavar="DIR", help="same stems, '_mask' and '_labels' ignored"
-    )
-    p.add_argument("--output", required=True, type=Path, metavar="DIR", help="gets model.safetensors")
-    p.add_argument(
-        "--encoder", default="timm-tf_efficientnet_lite0", help="any of segmentation-models-pytorch"
-    )
-    p.add_argument(
-        "--init",
-        default=None,
-        metavar="starter|imagenet|micronet|imagenet-micronet|random|PATH",
-        help="starting weights (default: starter for its own encoder, else random)",
-    )
-    p.add_argument("--preset", choices=["quick", "thorough", "paper"], default="quick")
-    p.add_argument("--steps", type=int, metavar="N")
-    p.add_argument("--batch-size", type=int, metavar="N")
-    p.add_argument("--crop", type=int, metavar="N", help="side of training crops in pixels")
-    p.add_argument("--seed", type=int, metavar="N")
-    p.add_argument("--device", default="auto", metavar="D")
-    p.add_argument("--val-images", type=Path, metavar="DIR", help="default: some images are held back")
-    p.add_argument("--val-masks", type=Path, metavar="DIR")
-    p.add_argument("--mask-colors", nargs="+", type=_color, metavar="NAME=R,G,B", help="classes of RGB masks")
-    p.set_defaults(run=commands.train)
 
 
 def _info(sub: _Sub[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
@@ -178,17 +151,3 @@ def _share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"must be from 0 to 1, found {text}")
     return value
-
-
-def _color(text: str) -> tuple[str, tuple[int, int, int]]:
-    name, _, numbers = text.partition("=")
-    parts = numbers.split(",")
-    if not name or len(parts) != 3 or not all(p.strip().isdecimal() and int(p) <= 255 for p in parts):
-        raise argparse.ArgumentTypeError(
-            f"expected NAME=R,G,B with 0..255, such as oxide=255,0,0; found {text!r}"
-        )
-    return name, (int(parts[0]), int(parts[1]), int(parts[2]))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,8 +8,10 @@ from PIL import Image
 
 from helpers import blobs
 from napari_micro_ktnet.errors import DataError
+from napari_micro_ktnet.training.config import DataConfig
 from napari_micro_ktnet.training.folders import pair_files, read_folder
 from napari_micro_ktnet.training.losses import IGNORE
+from napari_micro_ktnet.training.sources import load_data
 
 
 def fill(folder: Path, names: dict[str, np.ndarray]) -> Path:
@@ -82,6 +84,70 @@ def test_bad_folders(
 ) -> None:
     with pytest.raises(DataError, match=message):
         read_folder(fill(tmp_path / "i", images), fill(tmp_path / "m", masks))
+
+
+SCRIBBLES = np.zeros((96, 128), np.uint8)
+SCRIBBLES[3, 10:90] = 1
+SCRIBBLES[50, 10:90] = 2
+
+
+def test_scribbles(tmp_path: Path) -> None:
+    images = fill(tmp_path / "i", {"a.png": GREY})
+    masks = fill(tmp_path / "m", {"a.png": SCRIBBLES})
+    folder = read_folder(images, masks, annotation="scribbles")
+    (pair,) = folder.pairs
+    assert [c.name for c in folder.classes] == ["agglomerate"]
+    assert (pair.mask[3, 10:90] == 0).all()
+    assert (pair.mask[50, 10:90] == 1).all()
+    assert np.count_nonzero(pair.mask != IGNORE) == 160
+
+
+def test_scribbles_in_colour(tmp_path: Path) -> None:
+    rgb = np.zeros((96, 128, 3), np.uint8)
+    rgb[3, :50], rgb[50, :50] = (0, 0, 255), (255, 0, 0)
+    images, masks = fill(tmp_path / "i", {"a.png": GREY}), fill(tmp_path / "m", {"a.png": rgb})
+    colors = {"oxide": (255, 0, 0), "matrix": (0, 0, 255)}
+    folder = read_folder(images, masks, colors, "scribbles")
+    assert [c.name for c in folder.classes] == ["oxide"]
+    assert (folder.pairs[0].mask[3, :50] == 0).all()
+    assert (folder.pairs[0].mask[50, :50] == 1).all()
+    with pytest.raises(DataError, match="must be named 'matrix'"):
+        read_folder(images, masks, {"oxide": (255, 0, 0)}, "scribbles")
+
+
+@pytest.mark.parametrize("values", [(0, 1), (0, 2), (0,)])
+def test_full_masks_taken_for_scribbles(tmp_path: Path, values: tuple[int, ...]) -> None:
+    mask = np.resize(np.array(values, np.uint8), (96, 128))
+    images, masks = fill(tmp_path / "i", {"a.png": GREY}), fill(tmp_path / "m", {"a.png": mask})
+    with pytest.raises(DataError, match="--annotation full"):
+        read_folder(images, masks, annotation="scribbles")
+
+
+def test_class_names(tmp_path: Path) -> None:
+    images = fill(tmp_path / "i", {"a.png": GREY, "b.png": GREY})
+    # Together these hold two classes, though each mask has two values only.
+    masks = fill(tmp_path / "m", {"a.png": MASK, "b.png": MASK * np.uint8(2)})
+    folder = read_folder(images, masks, class_names=["oxide", "pore"])
+    assert [c.name for c in folder.classes] == ["oxide", "pore"]
+    assert folder.pairs[1].mask.max() == 2
+    with pytest.raises(DataError, match="hold 2 classes"):
+        read_folder(images, masks, class_names=["oxide"])
+
+
+def test_validation_folder_means_the_same_classes(tmp_path: Path) -> None:
+    three = MASK.copy()
+    three[:10] = 2
+    fill(tmp_path / "i", {"a.png": GREY})
+    fill(tmp_path / "m", {"a.png": three})
+    fill(tmp_path / "vm", {"a.png": MASK * np.uint8(2)})
+    folders = {n: tmp_path / n for n in ("i", "m", "vm")}
+    config = DataConfig(
+        images=folders["i"], masks=folders["m"], val_images=folders["i"], val_masks=folders["vm"]
+    )
+    data = load_data(config)
+    assert set(np.unique(data.split.validation[0].mask)) <= {0, 2, IGNORE}
+    with pytest.raises(DataError, match="hold 2 classes"):
+        load_data(config.model_copy(update={"masks": folders["vm"], "val_masks": folders["m"]}))
 
 
 def test_missing_folder(tmp_path: Path) -> None:

@@ -18,10 +18,11 @@ from napari_micro_ktnet.training import loop
 from napari_micro_ktnet.training.augment import take_crop, vary
 from napari_micro_ktnet.training.config import STRONG, AugmentConfig, preset
 from napari_micro_ktnet.training.dataset import CropSampler, ImagePair
-from napari_micro_ktnet.training.folders import hold_back
-from napari_micro_ktnet.training.loop import StepReport, ValidationReport, iter_train, train
-from napari_micro_ktnet.training.losses import IGNORE, segmentation_loss
+from napari_micro_ktnet.training.loop import iter_train, train
+from napari_micro_ktnet.training.losses import IGNORE, loss_from_sums, loss_sums, segmentation_loss
 from napari_micro_ktnet.training.precision import depthwise_in_float32
+from napari_micro_ktnet.training.reports import EndReport, StepReport, ValidationReport
+from napari_micro_ktnet.training.run import Run
 
 STILL = AugmentConfig(horizontal_flip=0, brightness=0, contrast=0, gamma=0, blur=0, sharpen=0)
 SMALL = {
@@ -78,6 +79,15 @@ def test_pixels_without_annotation_do_not_count(channels: int) -> None:
     assert nothing == 0
     assert logits.grad is not None
     assert not logits.grad.any()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sums_of_parts_make_the_loss_of_the_whole(channels: int) -> None:
+    torch.manual_seed(1)
+    logits, target = torch.randn(4, channels, 6, 7), torch.randint(0, min(channels, 2) + 1, (4, 6, 7))
+    target[1, :3] = IGNORE
+    parts = loss_sums(logits[:1], target[:1]) + loss_sums(logits[1:], target[1:])
+    torch.testing.assert_close(loss_from_sums(parts), segmentation_loss(logits, target))
 
 
 def test_crop_shows_the_same_place_in_image_and_mask() -> None:
@@ -162,24 +172,6 @@ def test_bad_settings(name: str, values: dict[str, int], message: str) -> None:
         preset(name, **values)
 
 
-def test_held_back_images_are_never_trained_on() -> None:
-    for seed in range(5):
-        training, validation = hold_back(pairs(8), seed=seed)
-        names = [p.name for p in training], [p.name for p in validation]
-        assert len(validation) == 2
-        assert not set(names[0]) & set(names[1])
-        assert len(training) == 6
-
-
-def test_one_image_is_cut_with_a_gap() -> None:
-    pixels = np.repeat(np.arange(400, dtype=np.uint16)[:, None], 60, axis=1)
-    mask = np.ones(pixels.shape, np.uint8)
-    ((upper,), (lower,)) = hold_back([ImagePair("one", pixels, mask)])
-    assert lower.pixels.min() - upper.pixels.max() > 32
-    with pytest.raises(DataError, match="only one image"):
-        hold_back([ImagePair("one", *blobs((60, 60)))])
-
-
 def test_depthwise_convolutions_keep_their_names_and_results() -> None:
     network = torch.nn.Sequential(torch.nn.Conv2d(8, 8, 3, groups=8), torch.nn.Conv2d(8, 4, 1))
     x = torch.randn(1, 8, 9, 9)
@@ -199,6 +191,9 @@ def test_training_learns_and_leaves_a_usable_model(tmp_path: Path) -> None:
     validations = [r for r in reports if isinstance(r, ValidationReport)]
     assert [r.step for r in steps] == list(range(1, 41))
     assert [r.step for r in validations] == [20, 40]
+    assert validations[1].training_loss == pytest.approx(np.mean([r.loss for r in steps[20:]]))
+    assert validations[1].loss < validations[0].loss
+    assert reports[-1] == EndReport(40, 40, "finished", tmp_path / "model.safetensors")
     assert np.mean([r.loss for r in steps[-5:]]) < 0.5 * np.mean([r.loss for r in steps[:5]])
     best = max(v.pooled[0].iou for v in validations)
     assert best > 0.85
@@ -226,7 +221,8 @@ def test_closing_early_keeps_the_best_so_far(tmp_path: Path) -> None:
             break
     run.close()
     assert load_model(tmp_path / "model.safetensors").spec.encoder == "resnet18"
-    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
+    assert Run(tmp_path).summary().status == "stopped"
+    assert not [p.name for p in tmp_path.iterdir() if p.name.endswith(".part")]
 
 
 def test_start_from_a_model_of_other_classes_keeps_all_but_the_head(tmp_path: Path) -> None:

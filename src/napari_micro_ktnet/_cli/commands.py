@@ -112,65 +112,8 @@ def segment(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def train(options: argparse.Namespace) -> int:
-    """Train a model on folders."""
-    from napari_micro_ktnet.model.encoders import canonical_encoder
-    from napari_micro_ktnet.model.registry import STARTER, model_info
-    from napari_micro_ktnet.training.config import preset
-    from napari_micro_ktnet.training.folders import hold_back, read_folder
-    from napari_micro_ktnet.training.loop import MODEL_FILE, StepReport, iter_train
-
-    if (options.val_images is None) != (options.val_masks is None):
-        raise InputError("Give both --val-images and --val-masks, or neither.")
-    colors = dict(options.mask_colors) if options.mask_colors else None
-    folder = read_folder(options.images, options.masks, colors)
-    if options.val_images:
-        training = list(folder.pairs)
-        validation = list(read_folder(options.val_images, options.val_masks, colors).pairs)
-    else:
-        training, validation = hold_back(folder.pairs, seed=options.seed or 0)
-        print(f"Held back for validation: {', '.join(p.name for p in validation)}")
-    encoder = canonical_encoder(options.encoder)
-    init = options.init or (STARTER if encoder == model_info(STARTER).spec.encoder else "random")
-    _fetch_start(encoder, init)
-    config = preset(
-        options.preset,
-        encoder=encoder,
-        init=init,
-        classes=folder.classes,
-        steps=options.steps,
-        batch_size=options.batch_size,
-        crop=options.crop,
-        seed=options.seed,
-        device=options.device,
-    )
-    with tqdm(total=config.steps, desc="training", unit="step", disable=None) as bar:
-        for report in iter_train(training, validation, options.output, config):
-            if isinstance(report, StepReport):
-                bar.update()
-                bar.set_postfix_str(f"loss {report.loss:.4f}")
-                continue
-            scores = ", ".join(
-                f"{c.name} {s.iou:.3f}" for c, s in zip(config.classes, report.pooled, strict=True)
-            )
-            tqdm.write(
-                f"step {report.step}: validation IoU (pooled over images) {scores}"
-                + ("  best so far, saved" if report.best else "")
-            )
-    print(
-        f"The best model is {options.output / MODEL_FILE}. Use it with: "
-        f"micro-ktnet segment INPUT --output DIR --model {options.output / MODEL_FILE}"
-    )
-    return 0
-
-
-def _fetch_start(encoder: str, init: str) -> None:
-    """Get MicroNet weights before training starts, if they were asked for."""
-    if init in ("micronet", "imagenet-micronet"):
-        _fetch(encoder, init)
-
-
-def _fetch(encoder: str, variant: str) -> None:
+def fetch(encoder: str, variant: str) -> None:
+    """Download MicroNet weights with a progress bar."""
     from napari_micro_ktnet.model.fetch import iter_fetch
 
     with tqdm(desc=f"{encoder} {variant}", unit="B", unit_scale=True, disable=None) as bar:
@@ -183,7 +126,7 @@ def info(options: argparse.Namespace) -> int:
     """Print what files say about themselves."""
     descriptions: list[dict[str, Any]] = [d for path in options.files for d in describe(path)]
     if options.json:
-        print(json.dumps(descriptions, indent=2, ensure_ascii=False))
+        print(json.dumps(descriptions, indent=2))
     else:
         for description in descriptions:
             print_description(description)
@@ -238,7 +181,7 @@ def models_fetch(options: argparse.Namespace) -> int:
     """Download MicroNet weights."""
     from napari_micro_ktnet.model.fetch import cached_micronet
 
-    _fetch(options.encoder, options.variant)
+    fetch(options.encoder, options.variant)
     print(f"Fetched {cached_micronet(options.encoder, options.variant)}")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -10,6 +11,8 @@ from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.model.spec import AGGLOMERATE, Architecture, LabelClass
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Channel = Annotated[int, Field(ge=0, le=255)]
+Annotation = Literal["full", "scribbles"]
 
 
 class _Frozen(BaseModel):
@@ -93,15 +96,25 @@ class TrainingConfig(_Frozen):
     ema : float
         Decay of the moving average of the weights that is validated and saved; 0 = none.
     foreground : float
-        Share of crops that are centred on a labelled pixel.
+        Share of crops that are centred near a pixel of a class besides matrix; each class alike.
+    freeze_encoder : bool
+        Train the decoder only.
+    freeze_batchnorm : bool
+        Keep the statistics of batch normalisation as they are at the start; for very small batches.
     augment : AugmentConfig
         Variation of the crops.
     validate_every : int
         Steps between validations; each ends an epoch in the reports.
+    patience : int
+        Stop after so many validations without a better one; 0 = never.
+    save_every : int
+        Steps between saved states, the most that a killed run loses.
     seed : int
         Decides every random draw.
     device, precision
         See `napari_micro_ktnet.predict.runner.PredictOptions`.
+    devices, nodes : int
+        Devices of a machine, and machines, that share each batch.
     """
 
     schema_version: Literal[1] = 1
@@ -123,11 +136,48 @@ class TrainingConfig(_Frozen):
     dice: Annotated[float, Field(ge=0)] = 0.3
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.98
     foreground: Share = 0.5
+    freeze_encoder: bool = False
+    freeze_batchnorm: bool = False
     augment: AugmentConfig = STRONG
     validate_every: Annotated[int, Field(ge=1)] = 50
+    patience: Annotated[int, Field(ge=0)] = 0
+    save_every: Annotated[int, Field(ge=1)] = 50
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = "auto"
+    devices: Annotated[int, Field(ge=1)] = 1
+    nodes: Annotated[int, Field(ge=1)] = 1
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+class DataConfig(_Frozen):
+    """Where a run's annotated images lie.
+
+    Attributes
+    ----------
+    images, masks : Path
+        Folders; files belong together when their stems are equal, ``_mask`` and ``_labels`` at the
+        end ignored. Relative to the file that says so.
+    val_images, val_masks : Path, optional
+        The same for validation. Without them some of the images are held back.
+    annotation : {"full", "scribbles"}
+        Full: 0 is matrix. Scribbles: 0 is not annotated, 1 is matrix, the classes follow.
+    mask_colors : mapping of str to (red, green, blue)
+        Class names and their colours in RGB masks. Any other colour is matrix; with scribbles, the
+        colour named ``matrix`` is, and any other is not annotated.
+    class_names : tuple of str
+        Names of the classes besides matrix, in the order of their numbers.
+    validation_share : float
+        Share of the images to hold back.
+    """
+
+    images: Path
+    masks: Path
+    val_images: Path | None = None
+    val_masks: Path | None = None
+    annotation: Annotation = "full"
+    mask_colors: dict[str, tuple[Channel, Channel, Channel]] = {}
+    class_names: tuple[str, ...] = ()
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
 
 
 _PRESETS: dict[str, dict[str, Any]] = {
@@ -173,8 +223,15 @@ def preset(name: str, **overrides: Any) -> TrainingConfig:
     try:
         return TrainingConfig(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(
-            f"The training setting {'.'.join(map(str, first['loc']))} cannot be {first['input']!r}: "
-            f"{first['msg']}."
-        ) from error
+        raise InputError(wrong_setting(error)) from error
+
+
+def wrong_setting(error: ValidationError) -> str:
+    """Say in one sentence what is wrong with the first wrong setting."""
+    first = error.errors()[0]
+    name = ".".join(map(str, first["loc"]))
+    if first["type"] == "missing":
+        return f"The training setting {name} is missing."
+    if first["type"] == "extra_forbidden":
+        return f"There is no training setting {name}. See `micro-ktnet train --help` for those there are."
+    return f"The training setting {name} cannot be {first['input']!r}: {first['msg']}."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +20,8 @@ from napari_micro_ktnet.training.config import TrainingConfig
 from napari_micro_ktnet.training.losses import IGNORE
 
 _REMEMBERED_PIXELS = 20_000
+# Below this share of annotated pixels, a crop from anywhere would mostly hold none.
+_SPARSE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +56,34 @@ class ImagePair:
             )
 
     @cached_property
-    def labelled(self) -> NDArray[np.intp]:
-        """Pixels ``(n, 2)`` of labelled classes; a fixed random sample of them where many."""
-        found = np.flatnonzero((self.mask != 0) & (self.mask != IGNORE))
-        if len(found) > _REMEMBERED_PIXELS:
-            found = np.random.default_rng(0).choice(found, _REMEMBERED_PIXELS, replace=False)
-        return np.stack(np.unravel_index(found, self.mask.shape), axis=1)
+    def places(self) -> dict[int, NDArray[np.intp]]:
+        """Pixels ``(n, 2)`` of each class in the mask, matrix (0) too; a fixed random sample where many."""
+        found = {}
+        for value in np.flatnonzero(np.bincount(self.mask.ravel(), minlength=IGNORE + 1)[:IGNORE]):
+            flat = np.flatnonzero(self.mask == value)
+            if len(flat) > _REMEMBERED_PIXELS:
+                flat = np.random.default_rng(0).choice(flat, _REMEMBERED_PIXELS, replace=False)
+            found[int(value)] = np.stack(np.unravel_index(flat, self.mask.shape), axis=1)
+        return found
+
+    @property
+    def labelled(self) -> list[NDArray[np.intp]]:
+        """Pixels ``(n, 2)`` of each class besides matrix that the mask holds."""
+        return [places for value, places in self.places.items() if value != 0]
+
+    @cached_property
+    def sparse(self) -> bool:
+        """Whether only a small part is annotated."""
+        return bool(np.count_nonzero(self.mask != IGNORE) < _SPARSE * self.mask.size)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of pixels and mask, 64 hexadecimal digits."""
+        found = hashlib.sha256()
+        for array in (self.pixels, self.mask):
+            found.update(f"{array.dtype.str} {array.shape}".encode())
+            found.update(np.ascontiguousarray(array).data)
+        return found.hexdigest()
 
     def stretched(self, normalization: Normalization) -> NDArray[np.float16]:
         """Grey values ``(Y, X)`` as the network will see them, before mean and deviation."""
@@ -89,7 +114,7 @@ class CropSampler:
     ) -> None:
         if not pairs:
             raise DataError("There is no training image. Give at least one image with its mask.")
-        if not any(len(pair.labelled) for pair in pairs):
+        if not any(pair.labelled for pair in pairs):
             raise DataError(
                 f"None of the {len(pairs)} masks labels any pixel, so there is nothing to learn. "
                 "Label some agglomerates, or check that the right masks were chosen."
@@ -100,8 +125,15 @@ class CropSampler:
         self.shares = weights / weights.sum()
         self.config = config
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Draw the batch of a step.
+    def batch(self, step: int, indices: Iterable[int] | None = None) -> tuple[Tensor, Tensor]:
+        """Draw the batch of a step, or some of its crops.
+
+        Parameters
+        ----------
+        step : int
+            Counted from 1.
+        indices : iterable of int, optional
+            Which crops; all `batch_size` of them without it.
 
         Returns
         -------
@@ -109,22 +141,29 @@ class CropSampler:
             Stretched, not yet normalised.
         masks : Tensor, (N, Y, X), uint8
         """
-        crops = [
-            self._crop(np.random.default_rng((self.config.seed, step, i)))
-            for i in range(self.config.batch_size)
-        ]
+        wanted = range(self.config.batch_size) if indices is None else indices
+        crops = [self._crop(np.random.default_rng((self.config.seed, step, i))) for i in wanted]
         return torch.stack([c[0] for c in crops]), torch.stack([c[1] for c in crops])
 
     def _crop(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         config = self.config
         index = int(rng.choice(len(self.pairs), p=self.shares))
         pair = self.pairs[index]
-        jitter = rng.integers(-config.crop // 3, config.crop // 3 + 1, 2)
-        if rng.random() < config.foreground and len(pair.labelled):
-            y, x = pair.labelled[rng.integers(len(pair.labelled))] + jitter
-        else:
-            y, x = (rng.integers(n) for n in pair.mask.shape)
+        y, x = self._centre(pair, rng)
         low, high = config.augment.zoom
         magnification = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-        image, mask = take_crop(self.images[index], pair.mask, (int(y), int(x)), config.crop, magnification)
+        image, mask = take_crop(self.images[index], pair.mask, (y, x), config.crop, magnification)
         return vary(image, mask, rng, config.augment)
+
+    def _centre(self, pair: ImagePair, rng: np.random.Generator) -> tuple[int, int]:
+        jitter = rng.integers(-self.config.crop // 3, self.config.crop // 3 + 1, 2)
+        if rng.random() < self.config.foreground and pair.labelled:
+            choices = pair.labelled
+        elif pair.sparse and pair.places:
+            choices = list(pair.places.values())
+        else:
+            return int(rng.integers(pair.mask.shape[0])), int(rng.integers(pair.mask.shape[1]))
+        # Each class as often as the others, however rare its pixels are.
+        places = choices[int(rng.integers(len(choices)))] if len(choices) > 1 else choices[0]
+        y, x = places[rng.integers(len(places))] + jitter
+        return int(y), int(x)

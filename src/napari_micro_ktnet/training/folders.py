@@ -15,6 +15,7 @@ from napari_micro_ktnet.model.spec import AGGLOMERATE, LabelClass
 from napari_micro_ktnet.predict.inputs import as_grey_image
 from napari_micro_ktnet.sem import read_sem
 from napari_micro_ktnet.sem.reader import SUFFIXES
+from napari_micro_ktnet.training.config import Annotation
 from napari_micro_ktnet.training.dataset import ImagePair
 from napari_micro_ktnet.training.losses import IGNORE
 
@@ -41,7 +42,15 @@ class AnnotatedFolder:
     classes: tuple[LabelClass, ...]
 
 
-def read_folder(images: str | Path, masks: str | Path, colors: Colors | None = None) -> AnnotatedFolder:
+def read_folder(
+    images: str | Path,
+    masks: str | Path,
+    colors: Colors | None = None,
+    annotation: Annotation = "full",
+    class_names: Sequence[str] = (),
+    *,
+    several: bool = False,
+) -> AnnotatedFolder:
     """Read a folder of images and a folder of masks.
 
     Parameters
@@ -50,13 +59,20 @@ def read_folder(images: str | Path, masks: str | Path, colors: Colors | None = N
         Folders. Files belong together when their stems are equal, ``_mask`` and ``_labels`` at
         the end ignored.
     colors : mapping of str to (red, green, blue), optional
-        Class names and their colours in RGB masks; any other colour is matrix.
+        Class names and their colours in RGB masks; any other colour is 0.
+    annotation : {"full", "scribbles"}
+        Full: 0 is matrix. Scribbles: 0 is not annotated, 1 (in RGB masks: the colour named
+        ``matrix``) is matrix, and the classes follow.
+    class_names : sequence of str, optional
+        Names of the classes besides matrix; made up where there are several and none is given.
+    several : bool
+        Values are class numbers even where there are only two of them.
 
     Returns
     -------
     AnnotatedFolder
-        A two-valued mask's nonzero pixels are class 1; a mask with more values holds class
-        numbers. The data bar of an image is not annotated.
+        Where full masks hold 0 and one other value, that is class 1; where they hold more, values
+        are class numbers. The data bar of an image is not annotated.
 
     Raises
     ------
@@ -64,18 +80,66 @@ def read_folder(images: str | Path, masks: str | Path, colors: Colors | None = N
         Files do not pair, differ in size, or a mask cannot be understood; all names are given.
     """
     found = pair_files(Path(images), Path(masks))
+    if colors and annotation == "scribbles":
+        # Matrix is number 1 there, wherever it was named.
+        colors = {"matrix": _matrix_color(colors)} | dict(colors)
     raw = [(image, mask, _mask_values(mask, colors)) for image, mask in found]
-    if colors:
-        names = list(colors)
-    else:
-        several = any(len(np.unique(values)) > 2 for _, _, values in raw)
-        top = max(int(values.max()) for _, _, values in raw) if several else 1
-        names = [f"class {i}" for i in range(1, top + 1)] if several else []
-        raw = [(i, m, v if several else (v != 0).astype(np.uint8)) for i, m, v in raw]
-    classes = tuple(
-        LabelClass(name=name, color=_PALETTE[i % len(_PALETTE)]) for i, name in enumerate(names)
-    ) or (AGGLOMERATE,)
+    if annotation == "scribbles":
+        _check_scribbles([(mask.name, values) for _, mask, values in raw])
+        raw = [(i, m, np.where(v == 0, IGNORE, v - 1).astype(np.uint8)) for i, m, v in raw]
+    elif (
+        not (colors or several)
+        and len({int(v) for _, _, values in raw for v in np.unique(values)} - {0}) <= 1
+    ):
+        raw = [(i, m, (v != 0).astype(np.uint8)) for i, m, v in raw]
+    count = max(int(v[v != IGNORE].max(initial=0)) for _, _, v in raw)
+    named = [name for name in colors if annotation == "full" or name != "matrix"] if colors else ()
+    classes = name_classes(max(count, len(named), 1), class_names or named)
     return AnnotatedFolder(tuple(_pair(*entry) for entry in raw), classes)
+
+
+def name_classes(count: int, names: Sequence[str] = ()) -> tuple[LabelClass, ...]:
+    """Give classes names and colours.
+
+    Parameters
+    ----------
+    count : int
+        Classes besides matrix.
+    names : sequence of str, optional
+        Their names, as many as there are classes or more.
+
+    Raises
+    ------
+    DataError
+        There are fewer names than classes.
+    """
+    if count == 1 and not names:
+        return (AGGLOMERATE,)
+    if names and len(names) < count:
+        raise DataError(
+            f"The masks hold {count} classes besides matrix, but {len(names)} names were given "
+            f"({', '.join(names)}). Name every class."
+        )
+    names = names or [f"class {i}" for i in range(1, count + 1)]
+    return tuple(LabelClass(name=n, color=_PALETTE[i % len(_PALETTE)]) for i, n in enumerate(names))
+
+
+def _matrix_color(colors: Colors) -> tuple[int, int, int]:
+    if "matrix" not in colors:
+        raise DataError(
+            f"With scribbles one of the colours must be named 'matrix'; found {', '.join(colors)}. "
+            "Say --mask-colors matrix=R,G,B NAME=R,G,B ..."
+        )
+    return colors["matrix"]
+
+
+def _check_scribbles(masks: Sequence[tuple[str, NDArray[np.uint8]]]) -> None:
+    values = sorted({int(v) for _, mask in masks for v in np.unique(mask)})
+    if not any(value >= 2 for value in values) or 1 not in values:
+        raise DataError(
+            f"The scribbles hold the values {values}. Expected 1 for matrix and 2 and up for the classes "
+            "(0 = not annotated). For masks in which 0 is matrix say --annotation full."
+        )
 
 
 def pair_files(images: Path, masks: Path) -> list[tuple[Path, Path]]:
@@ -132,13 +196,15 @@ def _mask_values(path: Path, colors: Colors | None) -> NDArray[np.uint8]:
     if mask.pixels.ndim != 2:
         raise DataError(f"The mask {path.name} has the shape {mask.pixels.shape}; expected one image (Y, X).")
     present = np.unique(mask.pixels)
-    if len(present) > 2 and (len(present) > _MOST_CLASSES or present[0] < 0 or present[-1] >= IGNORE):
+    numbers = set(present.tolist()) <= set(range(_MOST_CLASSES + 1))
+    if len(present) > 2 and not numbers:
         raise DataError(
             f"The mask {path.name} holds {len(present)} values from {present[0]} to {present[-1]}. Expected "
             f"0 and one other value, or class numbers from 0 to at most {_MOST_CLASSES}. A mask saved as "
             "JPEG or smoothed has values in between: export it again as PNG or TIFF without interpolation."
         )
-    if len(present) <= 2:
+    if not numbers:
+        # Such as 0 and 255.
         return np.asarray(mask.pixels != 0, np.uint8)
     return np.asarray(mask.pixels, np.uint8)
 
@@ -155,52 +221,3 @@ def _pair(image: Path, mask: Path, values: NDArray[np.uint8]) -> ImagePair:
     if sem.pixels.dtype.kind == "f":
         values[~np.isfinite(sem.pixels)] = IGNORE
     return ImagePair(image.name, sem.pixels, values, pixel_size=sem.pixel_size)
-
-
-def hold_back(
-    pairs: Sequence[ImagePair], share: float = 0.2, seed: int = 0
-) -> tuple[list[ImagePair], list[ImagePair]]:
-    """Split annotated images into training and validation, never one image into both.
-
-    Parameters
-    ----------
-    pairs : sequence of ImagePair
-        At least one. A single image is cut: its lower part, below a gap, validates.
-    share : float
-        Share of images (of rows) to hold back, at least one image.
-    seed : int
-        Decides which images.
-
-    Returns
-    -------
-    training, validation : list of ImagePair
-    """
-    if len(pairs) == 1:
-        return _cut(pairs[0], share)
-    order = np.random.default_rng(seed).permutation(len(pairs))
-    count = max(1, round(share * len(pairs)))
-    # An image that labels nothing cannot tell a good model from a bad one.
-    useful = [int(i) for i in order if len(pairs[i].labelled)] or [int(i) for i in order]
-    back = set(useful[:count])
-    return [p for i, p in enumerate(pairs) if i not in back], [pairs[i] for i in sorted(back)]
-
-
-def _cut(pair: ImagePair, share: float) -> tuple[list[ImagePair], list[ImagePair]]:
-    height = pair.mask.shape[0]
-    first = round(height * (1 - share))
-    gap = min(32, first // 4)
-    upper = ImagePair(
-        f"{pair.name} (upper)",
-        pair.pixels[: first - gap],
-        pair.mask[: first - gap],
-        pixel_size=pair.pixel_size,
-    )
-    lower = ImagePair(
-        f"{pair.name} (lower)", pair.pixels[first:], pair.mask[first:], pixel_size=pair.pixel_size
-    )
-    if first < 64 or not len(lower.labelled) or not len(upper.labelled):
-        raise DataError(
-            f"There is only one image ({pair.name}), and it cannot be divided into a part to train on and a "
-            "part to validate on that both hold labels. Add an annotated image, or give validation images."
-        )
-    return [upper], [lower]

@@ -2,151 +2,101 @@
 
 from __future__ import annotations
 
-import copy
 import math
+import os
+import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import nn
+from lightning_fabric import Fabric
 
-from napari_micro_ktnet.errors import DataError, TrainingError
-from napari_micro_ktnet.measurement.scores import PixelScores, confusion_matrix, scores_from_confusion
+from napari_micro_ktnet.errors import DataError, MicroKTNetError, TrainingError
+from napari_micro_ktnet.measurement.scores import PixelScores
 from napari_micro_ktnet.model.checkpoint import HistoryEntry, save_checkpoint
 from napari_micro_ktnet.model.registry import Model
-from napari_micro_ktnet.model.spec import ModelSpec
-from napari_micro_ktnet.predict.device import autocast_dtype, pick_device
-from napari_micro_ktnet.predict.inference import segment
-from napari_micro_ktnet.predict.runner import normalise
-from napari_micro_ktnet.sem import SEMImage
 from napari_micro_ktnet.training.config import TrainingConfig
 from napari_micro_ktnet.training.dataset import CropSampler, ImagePair
-from napari_micro_ktnet.training.losses import IGNORE, segmentation_loss
-from napari_micro_ktnet.training.precision import depthwise_in_float32
-from napari_micro_ktnet.training.start import encoder_of, start_network
-
-MODEL_FILE = "model.safetensors"
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """One optimiser step is done.
-
-    Attributes
-    ----------
-    step, steps : int
-        Steps done and planned.
-    loss : float
-        Training loss of this step.
-    """
-
-    step: int
-    steps: int
-    loss: float
-
-
-@dataclass(frozen=True)
-class ValidationReport:
-    """One validation is done.
-
-    Attributes
-    ----------
-    step, steps : int
-        Steps done and planned.
-    pooled : tuple of PixelScores
-        Of every class besides matrix, from one confusion matrix over all validation images.
-    per_image : tuple of tuple of PixelScores
-        The same for each image, in the order given.
-    best : bool
-        Whether the mean IoU over classes (pooled) is the best so far; that model was saved.
-    """
-
-    step: int
-    steps: int
-    pooled: tuple[PixelScores, ...]
-    per_image: tuple[tuple[PixelScores, ...], ...]
-    best: bool
-
-
-def evaluate_pairs(
-    model: Model, pairs: Sequence[ImagePair], *, device: str = "auto", precision: str = "auto"
-) -> tuple[tuple[PixelScores, ...], tuple[tuple[PixelScores, ...], ...]]:
-    """Score a model on annotated images at threshold 0.5.
-
-    Parameters
-    ----------
-    model : Model
-        The model to score.
-    pairs : sequence of ImagePair
-        Not annotated pixels are left out.
-
-    Returns
-    -------
-    pooled : tuple of PixelScores
-        Of every class besides matrix, from one confusion matrix over all images.
-    per_image : tuple of tuple of PixelScores
-        The same for each image.
-    """
-    classes = len(model.spec.classes) + 1
-    matrices = []
-    for pair in pairs:
-        ignore = pair.mask == IGNORE
-        labels = segment(
-            SEMImage(pair.pixels), model, region=~ignore, device=device, precision=precision
-        ).labels()
-        matrices.append(confusion_matrix(labels, pair.mask, classes, ignore))
-    return scores_from_confusion(np.sum(matrices, axis=0)), tuple(map(scores_from_confusion, matrices))
+from napari_micro_ktnet.training.reports import (
+    EndReason,
+    EndReport,
+    Notice,
+    Report,
+    StepReport,
+    ValidationReport,
+)
+from napari_micro_ktnet.training.run import MODEL_FILE, Manifest, ManifestEntry, Run, RunConfig
+from napari_micro_ktnet.training.start import start_network
+from napari_micro_ktnet.training.state import Progress, read_state, save_state
+from napari_micro_ktnet.training.trainer import Trainer, make_fabric
+from napari_micro_ktnet.training.validation import Validation, validate, write_preview
 
 
 def iter_train(
     training: Sequence[ImagePair],
     validation: Sequence[ImagePair],
     output: str | Path,
-    config: TrainingConfig,
-) -> Iterator[StepReport | ValidationReport]:
-    """Train a model, yielding after every step and every validation.
+    config: TrainingConfig | RunConfig,
+) -> Iterator[Report]:
+    """Begin a training run, yielding after every step and every validation.
 
     The best model by pooled validation IoU (mean over classes) is kept in
-    ``output/model.safetensors``; it is usable whenever the generator is closed.
+    ``output/model.safetensors``; it is usable, and the run can be resumed, whenever the generator is
+    closed.
 
     Parameters
     ----------
     training, validation : sequence of ImagePair
         Annotated images; validation images are never trained on.
     output : path
-        Folder for the model; made if missing.
-    config : TrainingConfig
-        All settings.
+        Run directory; made if missing.
+    config : TrainingConfig or RunConfig
+        All settings; with a RunConfig the run also records where its images lie.
 
     Raises
     ------
     DataError
         Images or masks cannot be used.
     TrainingError
-        The loss is no longer a number.
+        The directory holds a run already, the loss is no longer a number, or memory does not suffice.
     """
+    if isinstance(config, TrainingConfig):
+        config = RunConfig(training=config)
     if not validation:
         raise DataError("There is no validation image. Hold some annotated images back from training.")
-    network, spec = start_network(config, training)
-    trainer = _Trainer(network, spec, config, CropSampler(training, spec.normalization, config))
-    best = -math.inf
-    for step in range(1, config.steps + 1):
-        yield StepReport(step, config.steps, trainer.step(step))
-        if step % config.validate_every == 0 or step == config.steps:
-            model = Model("in training", trainer.averaged, spec)
-            pooled, per_image = evaluate_pairs(
-                model, validation, device=config.device, precision=config.precision
-            )
-            trainer.averaged.to(trainer.device)
-            score = float(np.nanmean([s.iou for s in pooled])) if any(s.iou >= 0 for s in pooled) else 0.0
-            if score > best:
-                best = score
-                entry = _history(config, training, validation, step, pooled)
-                save_checkpoint(Path(output) / MODEL_FILE, trainer.averaged, spec, (entry,))
-            yield ValidationReport(step, config.steps, pooled, per_image, score == best)
+    fabric = make_fabric(config.training)
+    fabric.launch()
+    trainer = _trainer(fabric, training, config.training)
+    if fabric.is_global_zero:
+        Run.create(output, config, _manifest(training, validation))
+    fabric.barrier()
+    yield from _iterate(Run(output), trainer, training, validation)
+
+
+def iter_resume(run: Run, training: Sequence[ImagePair], validation: Sequence[ImagePair]) -> Iterator[Report]:
+    """Go on with a run from its last saved state; as `iter_train`.
+
+    On the CPU, with the same number of threads, the weights become those of a run that was never
+    interrupted.
+
+    Parameters
+    ----------
+    run : Run
+        Stopped, interrupted or failed.
+    training, validation : sequence of ImagePair
+        The images that it began with.
+
+    Raises
+    ------
+    TrainingError
+        The images are not those that the run began with, or its state is corrupt.
+    """
+    _check_manifest(run, _manifest(training, validation))
+    fabric = make_fabric(run.config.training)
+    fabric.launch()
+    yield from _iterate(run, _trainer(fabric, training, run.config.training), training, validation)
 
 
 def train(
@@ -167,91 +117,209 @@ def train(
     return Path(output) / MODEL_FILE
 
 
-class _Trainer:
-    """Network, its moving average, optimiser and schedule."""
+def _trainer(fabric: Fabric, training: Sequence[ImagePair], config: TrainingConfig) -> Trainer:
+    network, spec = start_network(config, training)
+    return Trainer(fabric, network, spec, config, CropSampler(training, spec.normalization, config))
+
+
+def _manifest(training: Sequence[ImagePair], validation: Sequence[ImagePair]) -> Manifest:
+    return Manifest(
+        images=tuple(
+            ManifestEntry(
+                name=pair.name,
+                part="training" if part is training else "validation",
+                sha256=pair.digest,
+                shape=pair.mask.shape,
+                pixel_size_nm=pair.pixel_size,
+            )
+            for part in (training, validation)
+            for pair in part
+        )
+    )
+
+
+def _check_manifest(run: Run, manifest: Manifest) -> None:
+    if manifest == run.manifest:
+        return
+    old, new = ({(e.name, e.part): e for e in m.images} for m in (run.manifest, manifest))
+    gone = [name for name, _ in old if (name, old[name, _].part) not in new]
+    changed = [key[0] for key in old if key in new and old[key] != new[key]]
+    added = [key[0] for key in new if key not in old]
+    what = "; ".join(
+        f"{text}: {', '.join(names[:5])}"
+        for text, names in (("missing", gone), ("changed", changed), ("new", added))
+        if names
+    )
+    raise TrainingError(
+        f"The images are not those that the run {run.path} began with ({what or 'their order differs'}). "
+        f"Restore them, or begin a new run with --init {run.model_file}"
+    )
+
+
+def _iterate(
+    run: Run, trainer: Trainer, training: Sequence[ImagePair], validation: Sequence[ImagePair]
+) -> Iterator[Report]:
+    first = trainer.fabric.is_global_zero
+    with run.locked() if first else nullcontext():
+        loop = _Loop(run, trainer, training, validation)
+        try:
+            yield from loop.run_steps()
+        except MicroKTNetError as error:
+            if first:
+                run.log("failed", step=loop.progress.step, reason=str(error))
+            raise
+
+
+class _Loop:
+    """One run, from its last state to its end."""
 
     def __init__(
-        self, network: nn.Module, spec: ModelSpec, config: TrainingConfig, sampler: CropSampler
+        self,
+        run: Run,
+        trainer: Trainer,
+        training: Sequence[ImagePair],
+        validation: Sequence[ImagePair],
     ) -> None:
-        self.spec, self.config, self.sampler = spec, config, sampler
-        self.device = pick_device(config.device)
-        self.dtype = autocast_dtype(self.device, config.precision)
-        if self.device.type == "cpu" and self.dtype is not None:
-            depthwise_in_float32(network)
-        self.network = network.to(self.device).to(memory_format=torch.channels_last).train()
-        self.averaged = copy.deepcopy(self.network) if config.ema else self.network
-        encoder = list(encoder_of(network).parameters())
-        inside = {id(p) for p in encoder}
-        rest = [p for p in network.parameters() if id(p) not in inside]
-        groups = [{"params": encoder, "lr": config.lr_encoder}, {"params": rest, "lr": config.lr_decoder}]
-        if config.optimizer == "adam":
-            self.optimizer: torch.optim.Optimizer = torch.optim.Adam(groups)
-        else:
-            self.optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
+        self.run, self.trainer, self.config = run, trainer, trainer.config
+        self.fabric, self.first = trainer.fabric, trainer.fabric.is_global_zero
+        self.training, self.validation = training, validation
+        self.progress = Progress(batch_size=self.config.batch_size)
+        if run.state_file.exists():
+            tensors, self.progress = read_state(run.state_file)
+            trainer.restore(tensors)
+            trainer.batch_size = self.progress.batch_size
+        # No process may go on before all have read the state.
+        self.fabric.barrier()
+        self.saved = self.progress.step
 
-    def _rate(self, step: int) -> float:
-        if self.config.schedule == "constant":
-            return 1.0
-        warm = max(1, self.config.steps // 20)
-        if step < warm:
-            return (step + 1) / warm
-        done = (step - warm) / max(1, self.config.steps - warm)
-        return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    def run_steps(self) -> Iterator[Report]:
+        """Take the steps that are left."""
+        if self.first:
+            self.run.forget_after(self.progress.step)
+            who = {"pid": os.getpid(), "host": platform.node()}
+            self.run.log("started", step=self.progress.step, steps=self.config.steps, **who)
+        reason: EndReason = "finished"
+        try:
+            while True:
+                if self._validation_is_due():
+                    yield self._validate()
+                    if self.config.patience and self.progress.since_best >= self.config.patience:
+                        reason = "no improvement"
+                        break
+                elif self.progress.step - self.saved >= self.config.save_every:
+                    self._save()
+                if self.progress.step >= self.config.steps:
+                    break
+                if self.fabric.broadcast(self.run.stop_requested()):
+                    reason = "stopped"
+                    break
+                yield from self._step()
+        except GeneratorExit:
+            # Whoever closes the generator does so between two steps: the state is whole.
+            self._end("stopped")
+            raise
+        self._end(reason)
+        yield EndReport(self.progress.step, self.config.steps, reason, self.run.model_file)
 
-    def step(self, step: int) -> float:
-        """Take one optimiser step and give its loss."""
-        grey, target = self.sampler.batch(step)
-        self.network.train()
-        x = normalise(grey.to(self.device), self.spec.normalization)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
-            logits = self.network(x)
-        loss = segmentation_loss(logits.float(), target.to(self.device), self.config.bce, self.config.dice)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"The loss became {value} at step {step}; the best model so far is kept. "
-                "Lower the learning rates, or use precision float32."
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        self.schedule.step()
-        self._average(step)
-        return value
+    def _step(self) -> Iterator[Report]:
+        step, planned = self.progress.step + 1, self.progress.batch_size
+        loss, batch_size = self.trainer.step(step)
+        self.progress = self.progress.model_copy(
+            update={"step": step, "batch_size": batch_size, "losses": (*self.progress.losses, loss)}
+        )
+        if self.first:
+            self.run.log("step", step=step, loss=loss)
+        if batch_size != planned:
+            text = f"Memory ran out: from step {step} on, {batch_size} crops a step instead of {planned}."
+            if self.first:
+                self.run.log("notice", step=step, text=text)
+            yield Notice(text)
+        yield StepReport(step, self.config.steps, loss)
 
-    @torch.no_grad()
-    def _average(self, step: int) -> None:
-        if self.averaged is self.network:
-            return
-        # A short memory at first, else the random start would linger.
-        decay = min(self.config.ema, step / (step + 10))
-        current = self.network.state_dict()
-        for key, value in self.averaged.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(current[key], 1 - decay)
-            else:
-                value.copy_(current[key])
+    def _validation_is_due(self) -> bool:
+        step = self.progress.step
+        # A validation forgets the losses: without any, this one was done before the run was resumed.
+        return bool(self.progress.losses) and (
+            step % self.config.validate_every == 0 or step == self.config.steps
+        )
 
+    def _validate(self) -> ValidationReport:
+        trainer = self.trainer
+        result = validate(
+            self.fabric, Model("in training", trainer.averaged, trainer.spec), self.validation, self.config
+        )
+        score = _mean_iou(result.pooled)
+        best = score > self.progress.best
+        progress = self.progress
+        self.progress = progress.model_copy(
+            update={
+                "best": max(score, progress.best),
+                "since_best": 0 if best else progress.since_best + 1,
+                "losses": (),
+            }
+        )
+        report = ValidationReport(
+            progress.step,
+            self.config.steps,
+            float(np.mean(progress.losses)),
+            result.loss,
+            result.pooled,
+            result.per_image,
+            best,
+        )
+        if self.first:
+            if best:
+                self._save_model(result.pooled)
+            self._record(report, score, result)
+        self._save()
+        return report
 
-def _history(
-    config: TrainingConfig,
-    training: Sequence[ImagePair],
-    validation: Sequence[ImagePair],
-    step: int,
-    pooled: Sequence[PixelScores],
-) -> HistoryEntry:
-    return HistoryEntry(
-        what="trained",
-        when=datetime.now(UTC).isoformat(timespec="seconds"),
-        details={
-            "config": config.model_dump(mode="json"),
-            "step": step,
-            "training_images": [p.name for p in training[:1000]],
-            "validation_images": [p.name for p in validation],
+    def _record(self, report: ValidationReport, score: float, result: Validation) -> None:
+        names = [c.name for c in self.config.classes]
+        ious = {f"iou_{n}": _number(s.iou) for n, s in zip(names, report.pooled, strict=True)}
+        losses = {"training_loss": report.training_loss, "validation_loss": report.loss}
+        write_preview(self.run.path, self.validation, result)
+        self.run.append_metrics(
+            {"step": report.step, **losses, "iou": score, **ious, "best": int(report.best)}
+        )
+        self.run.log("validation", step=report.step, score=score, **losses, **ious, best=report.best)
+
+    def _save(self) -> None:
+        self.saved = self.progress.step
+        if self.first:
+            save_state(self.run.state_file, self.trainer.tensors(), self.progress)
+        self.fabric.barrier()
+
+    def _save_model(self, pooled: Sequence[PixelScores]) -> None:
+        details = {
+            "config": self.config.model_dump(mode="json"),
+            "step": self.progress.step,
+            "training_images": [p.name for p in self.training[:1000]],
+            "validation_images": [p.name for p in self.validation],
             "validation_pooled_iou": {
-                c.name: None if math.isnan(s.iou) else s.iou
-                for c, s in zip(config.classes, pooled, strict=True)
+                c.name: _number(s.iou) for c, s in zip(self.config.classes, pooled, strict=False)
             },
-        },
-    )
+        }
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        entry = HistoryEntry(what="trained", when=when, details=details)
+        save_checkpoint(self.run.model_file, self.trainer.averaged, self.trainer.spec, (entry,))
+
+    def _end(self, reason: EndReason) -> None:
+        if self.progress.step > self.saved or not self.run.state_file.exists():
+            self._save()
+        if not self.first:
+            return
+        if not self.run.model_file.exists():
+            # Stopped before the first validation: what there is can still be looked at.
+            self._save_model(())
+        self.run.log("end", step=self.progress.step, reason=reason)
+
+
+def _mean_iou(pooled: Sequence[PixelScores]) -> float:
+    """Mean over the classes that occur; 0 where none does."""
+    known = [s.iou for s in pooled if not math.isnan(s.iou)]
+    return float(np.mean(known)) if known else 0.0
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -35,25 +35,41 @@ def segmentation_loss(logits: Tensor, target: Tensor, bce: float = 0.7, dice: fl
     plain instead of squared sums), summed over the whole batch, so that a crop without
     foreground does not count as a total failure; mean over the classes besides matrix.
     """
+    return loss_from_sums(loss_sums(logits, target), bce, dice)
+
+
+def loss_sums(logits: Tensor, target: Tensor) -> Tensor:
+    """Sum over a batch what the loss is made of; the sums of several batches add up.
+
+    Parameters
+    ----------
+    logits, target : Tensor
+        As for `segmentation_loss`.
+
+    Returns
+    -------
+    Tensor
+        ``(2 + 2 K,)`` for K classes besides matrix: summed cross-entropy, number of annotated pixels,
+        then for each class sum(p t), then for each class sum(p) + sum(t).
+    """
     valid = target != IGNORE
-    if not bool(valid.any()):
-        return logits.sum() * 0.0
+    weight = valid.to(logits.dtype)[:, None]
     if logits.shape[1] == 1:
-        truth = (target == 1).float()[:, None]
-        weight = valid.float()[:, None]
-        entropy = (
-            F.binary_cross_entropy_with_logits(logits, truth, reduction="none") * weight
-        ).sum() / weight.sum()
-        return bce * entropy + dice * _dice(logits.sigmoid(), truth, weight)
-    entropy = F.cross_entropy(logits, target.long(), ignore_index=IGNORE)
-    classes = torch.where(valid, target, 0).long()
-    truth = F.one_hot(classes, logits.shape[1]).permute(0, 3, 1, 2).float()
-    probability = logits.softmax(1)
-    return bce * entropy + dice * _dice(probability[:, 1:], truth[:, 1:], valid.float()[:, None])
+        truth = (target == 1).to(logits.dtype)[:, None]
+        entropy = (F.binary_cross_entropy_with_logits(logits, truth, reduction="none") * weight).sum()
+        probability = logits.sigmoid()
+    else:
+        entropy = F.cross_entropy(logits, target.long(), ignore_index=IGNORE, reduction="sum")
+        classes = torch.where(valid, target, 0).long()
+        truth = F.one_hot(classes, logits.shape[1]).permute(0, 3, 1, 2)[:, 1:].to(logits.dtype)
+        probability = logits.softmax(1)[:, 1:]
+    shared = (probability * truth * weight).sum((0, 2, 3))
+    total = ((probability + truth) * weight).sum((0, 2, 3))
+    return torch.cat([entropy[None], weight.sum()[None], shared, total])
 
 
-def _dice(probability: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
-    axes = (0, 2, 3)
-    shared = (probability * truth * weight).sum(axes)
-    total = ((probability + truth) * weight).sum(axes)
-    return (1 - (2 * shared + _EPS) / (total + _EPS)).mean()
+def loss_from_sums(sums: Tensor, bce: float = 0.7, dice: float = 0.3) -> Tensor:
+    """Loss of everything that went into the sums of `loss_sums`; a scalar Tensor."""
+    entropy = sums[0] / sums[1].clamp(min=1)
+    shared, total = sums[2:].chunk(2)
+    return bce * entropy + dice * (1 - (2 * shared + _EPS) / (total + _EPS)).mean()

@@ -49,14 +49,13 @@ def start_network(config: TrainingConfig, pairs: Sequence[ImagePair]) -> tuple[n
     """
     torch.manual_seed(config.seed)
     encoder = canonical_encoder(config.encoder)
-    normalization = Normalization(mean=LITE0_MEAN, std=LITE0_STD) if encoder == LITE0 else Normalization()
     spec = ModelSpec(
         architecture=config.architecture,
         encoder=encoder,
         upsampling=config.upsampling,
         scse=config.scse,
         classes=config.classes,
-        normalization=normalization,
+        normalization=encoder_normalization(encoder),
         pixel_size_nm=_common_pixel_size(pairs),
         origin=f"trained from {config.init}",
     )
@@ -99,6 +98,11 @@ def _from_file(init: str, network: nn.Module, spec: ModelSpec) -> tuple[nn.Modul
     network.load_state_dict(state)
     spec = spec.model_copy(update={"normalization": model.spec.normalization, "licence": model.spec.licence})
     return network, spec
+
+
+def encoder_normalization(encoder: str) -> Normalization:
+    """Say how grey values become input of an encoder (its canonical name) that is yet to be trained."""
+    return Normalization(mean=LITE0_MEAN, std=LITE0_STD) if encoder == LITE0 else Normalization()
 
 
 def _is_model(path: Path) -> bool:
