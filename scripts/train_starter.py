@@ -3,10 +3,12 @@
     python scripts/train_starter.py render   --work WORK
     python scripts/train_starter.py pretrain --work WORK
     python scripts/train_starter.py folds    --work WORK --data DATA --recipe NAME
-    python scripts/train_starter.py final    --work WORK --data DATA --recipe NAME
+    python scripts/train_starter.py final    --work WORK --data DATA --recipe NAME --seed N
+    python scripts/train_starter.py average  --work WORK --members FOLDER FOLDER ...
 
 DATA is a folder with `agglomerates` (images, masks) and `dt_segnet` (images, masks). WORK holds
-what is made; a stage that is done is not done again.
+what is made; a stage that is done is not done again. The average of the weights of several final
+trainings, all from the same pre-training, is the starter (Wortsman et al. 2022, arXiv:2203.05482).
 """
 
 from __future__ import annotations
@@ -16,12 +18,15 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy import ndimage
 
 from napari_micro_ktnet.measurement.scores import confusion_matrix, scores_from_confusion
+from napari_micro_ktnet.model.checkpoint import HistoryEntry, read_checkpoint_info, save_checkpoint
 from napari_micro_ktnet.model.registry import load_model
 from napari_micro_ktnet.predict.inference import segment
 from napari_micro_ktnet.sem import SEMImage, read_sem
@@ -148,7 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("stage", choices=["render", "pretrain", "folds", "final"])
+    parser.add_argument("stage", choices=["render", "pretrain", "folds", "final", "average"])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--recipe", choices=list(RECIPES), default="mixed")
@@ -158,6 +163,7 @@ def main() -> None:
     parser.add_argument("--ema", type=float, default=0.98)
     parser.add_argument("--lr-scale", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--members", nargs="+", help="folders in WORK to average")
     args = parser.parse_args()
     overrides = {
         "crop": args.crop,
@@ -167,6 +173,9 @@ def main() -> None:
         "lr_encoder": 4e-4 * args.lr_scale,
         "lr_decoder": 1.5e-3 * args.lr_scale,
     }
+    if args.stage == "average":
+        average([args.work / name for name in args.members], args.work / "average")
+        return
     scenes = synthetic_pairs(args.work)
     training, held_out = scenes[HELD_OUT:], scenes[:HELD_OUT]
     if args.stage == "pretrain":
@@ -194,6 +203,21 @@ def main() -> None:
             run(weighted((inside, training, dt), shares), held_out, output, config)
         results |= {p.name: (output, p) for p in outside}
     score_folds(results, args.work / f"folds-{args.recipe}-{args.steps}.json", held_out)
+
+
+def average(members: Sequence[Path], output: Path) -> None:
+    """Average the weights of models that began from the same one, running statistics included."""
+    models = [load_model(folder / "model.safetensors") for folder in members]
+    states = [model.network.state_dict() for model in models]
+    mean = {
+        key: torch.stack([state[key] for state in states]).mean(0) if value.is_floating_point() else value
+        for key, value in states[0].items()
+    }
+    models[0].network.load_state_dict(mean)
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    entries = tuple(read_checkpoint_info(folder / "model.safetensors").history[-1] for folder in members)
+    entry = HistoryEntry(what="averaged", when=when, details={"members": len(members)})
+    save_checkpoint(output / "model.safetensors", models[0].network, models[0].spec, (*entries, entry))
 
 
 def score_folds(
