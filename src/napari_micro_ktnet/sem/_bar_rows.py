@@ -46,9 +46,9 @@ class BarRows:
     @classmethod
     def of(cls, pixels: NDArray[Any]) -> BarRows | None:
         """Take the rows of an image ``(Y, X)`` that may hold a bar; None where all have one value."""
+        # Of a dask array, nothing else is read.
         lowest = np.asarray(pixels[pixels.shape[0] - int(LARGEST_SHARE * pixels.shape[0]) :])
         values, seams = _fewer_columns(lowest)
-        values = np.asarray(values)  # of a dask array, nothing else is read
         if values.dtype != np.uint8:
             values = values.astype(np.float32)
             low = float(np.nanmin(values, initial=np.inf))
