@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from blobs import blobs as blobs
 from napari_micro_ktnet.model.architectures import build_network
 from napari_micro_ktnet.model.checkpoint import save_checkpoint
 from napari_micro_ktnet.model.registry import Model
@@ -50,15 +49,3 @@ def small_model_file(path: Path, **spec: object) -> Path:
     torch.manual_seed(0)
     description = ModelSpec(encoder="resnet18", **spec)
     return save_checkpoint(path, build_network(description), description)
-
-
-def blobs(shape: tuple[int, int] = (96, 128), seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A noisy grey image with bright discs, and their mask."""
-    rng = np.random.default_rng(seed)
-    y, x = np.indices(shape)
-    mask = np.zeros(shape, bool)
-    for _ in range(6):
-        cy, cx, r = rng.integers(shape[0]), rng.integers(shape[1]), rng.integers(6, 14)
-        mask |= (y - cy) ** 2 + (x - cx) ** 2 < r**2
-    grey = 60 + 110 * mask + rng.normal(0, 8, shape)
-    return grey.clip(0, 255).astype(np.uint8), mask.astype(np.uint8)

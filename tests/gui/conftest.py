@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shutil import copyfile
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,8 +31,11 @@ pytest.importorskip("qtpy")
 from napari.components import ViewerModel
 from napari.utils.notifications import Notification, NotificationSeverity, notification_manager
 
-from napari_micro_ktnet.gui import segment_run
+from blobs import blobs
+from fake_training import FakeProcess
+from napari_micro_ktnet.gui import segment_run, train_run
 from napari_micro_ktnet.gui.segment import SegmentWidget
+from napari_micro_ktnet.gui.train import TrainWidget
 from napari_micro_ktnet.model.checkpoint import _Header
 from napari_micro_ktnet.model.spec import LabelClass, ModelSpec
 from napari_micro_ktnet.predict.result import Segmentation
@@ -189,6 +193,46 @@ def run(qtbot: Any) -> Callable[[SegmentWidget], None]:
     def press(widget: SegmentWidget) -> None:
         assert widget.form.run.isEnabled(), widget.form.message.text()
         widget.form.run.click()
+        qtbot.waitUntil(lambda: not widget.running, timeout=20_000)
+
+    return press
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MICRO_KTNET_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(train_run, "TrainingProcess", FakeProcess)
+    FakeProcess.started = []
+    FakeProcess.gate = threading.Semaphore(1000)
+    FakeProcess.fail_at = 0
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def train(qtbot: Any, viewer: Any, models: Path, runs: Path) -> TrainWidget:
+    # A starter whose file says what it is, and no more.
+    copyfile(models / "one.safetensors", models.parent / "starter.safetensors")
+    made = TrainWidget(viewer)
+    qtbot.addWidget(made)
+    return made
+
+
+@pytest.fixture
+def annotated(viewer: Any, train: TrainWidget) -> list[Any]:
+    """Two images with full masks, in turn."""
+    made = []
+    for i in range(2):
+        grey, mask = blobs((160, 240), seed=i)
+        made += [viewer.add_image(grey, name=f"field {i}", scale=(0.02, 0.02), units=("um", "um"))]
+        made += [viewer.add_labels(mask, name=f"field {i}_mask", scale=(0.02, 0.02), units=("um", "um"))]
+    return made
+
+
+@pytest.fixture
+def press(qtbot: Any) -> Callable[[TrainWidget], None]:
+    def press(widget: TrainWidget) -> None:
+        assert widget.form.train.isEnabled(), widget.form.message.text()
+        widget.form.train.click()
         qtbot.waitUntil(lambda: not widget.running, timeout=20_000)
 
     return press

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -52,6 +53,7 @@ def run(folder: Path, script: str, *arguments: str) -> None:
     subprocess.run([sys.executable, str(path), *arguments, tests], env=environment, check=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     """In float64, where rounding cannot hide or feign a difference; Adam makes much of little ones."""
     found = []
@@ -65,6 +67,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     assert len(set(one["losses"].tolist())) == 3
 
 
+@pytest.mark.slow
 def test_two_processes_leave_one_run(tmp_path: Path) -> None:
     run(tmp_path, FULL, str(tmp_path / "run"))
     rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()

@@ -71,7 +71,7 @@ def follow(
         _stopping_politely(directory),
         tqdm(total=steps, initial=done, desc="training", unit="step", disable=None) as bar,
     ):
-        for report in reports:
+        for report in _noting(reports, directory, data.split.warnings if not done else ()):
             if isinstance(report, StepReport):
                 bar.update()
                 bar.set_postfix_str(f"loss {report.loss:.4f}")
@@ -89,6 +89,15 @@ def follow(
                 end = report
     assert end is not None  # noqa: S101 - the generator ends with a report or an error
     return _conclude(end, name)
+
+
+def _noting(reports: Iterable[Report], directory: Path, warnings: Iterable[str]) -> Iterator[Report]:
+    """Write warnings about the data to the run as well, once it exists, for whoever watches it."""
+    for number, report in enumerate(reports):
+        if number == 0:
+            for warning in warnings:
+                Run(directory).log("notice", step=0, text=warning)
+        yield report
 
 
 def _conclude(end: EndReport, name: str | None) -> int:

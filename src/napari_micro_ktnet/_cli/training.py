@@ -67,7 +67,9 @@ def _add_data(p: argparse.ArgumentParser) -> None:
         help="full: 0 is matrix (default); scribbles: 0 is not annotated, 1 is matrix, 2 the first class",
     )
     p.add_argument("--class-names", nargs="+", metavar="NAME", help="of the classes besides matrix")
-    p.add_argument("--mask-colors", nargs="+", type=_color, metavar="NAME=R,G,B", help="classes of RGB masks")
+    p.add_argument(
+        "--mask-colors", nargs="+", type=named_color, metavar="NAME=R,G,B", help="classes of RGB masks"
+    )
 
 
 def _add_settings(p: argparse.ArgumentParser) -> None:
@@ -98,7 +100,8 @@ def _add_settings(p: argparse.ArgumentParser) -> None:
     p.add_argument("--precision", choices=["auto", "float32", "bfloat16"])
 
 
-def _color(text: str) -> tuple[str, tuple[int, int, int]]:
+def named_color(text: str) -> tuple[str, tuple[int, int, int]]:
+    """Read ``NAME=R,G,B``."""
     name, _, numbers = text.partition("=")
     parts = numbers.split(",")
     if not name or len(parts) != 3 or not all(p.strip().isdecimal() and int(p) <= 255 for p in parts):

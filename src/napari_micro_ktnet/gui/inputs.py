@@ -11,6 +11,8 @@ from napari_micro_ktnet.gui import layers as convert
 from napari_micro_ktnet.predict.tiles import MULTIPLE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.components import ViewerModel
     from napari.layers import Image, Layer, Shapes
 
@@ -21,7 +23,7 @@ FAR = 1.5
 
 _MOST_RESCALED = 400_000_000
 _SAMPLE_SIDE = 256
-_BAD = "QComboBox, QAbstractSpinBox, QCheckBox { border: 1px solid #e5534b; border-radius: 2px; }"
+_BAD = "QComboBox, QAbstractSpinBox, QCheckBox, QLineEdit { border: 1px solid #e5534b; border-radius: 2px; }"
 
 
 def check_image(image: Image | None) -> str:
@@ -124,13 +126,23 @@ class LayerCombo(QComboBox):
         Layer class.
     none : str, optional
         Text of a first entry that means no layer.
+    accept : callable, optional
+        Whether a layer is offered; without it, if this package did not make it.
     """
 
-    def __init__(self, viewer: ViewerModel, kind: type[Layer], none: str = "") -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        kind: type[Layer],
+        none: str = "",
+        accept: Callable[[Layer], bool] | None = None,
+    ) -> None:
         super().__init__()
         self._viewer = viewer
         self._kind = kind
         self._none = none
+        # What this package made of an image (a probability) is no image to start from.
+        self._accept = accept or (lambda layer: convert.RESULT_KEY not in layer.metadata)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(8)
         self.refill()
@@ -154,8 +166,7 @@ class LayerCombo(QComboBox):
         if self._none:
             self.addItem(self._none, None)
         for layer in reversed(self._viewer.layers):
-            # What this package made of an image (a probability) is no image to start from.
-            if isinstance(layer, self._kind) and convert.RESULT_KEY not in layer.metadata:
+            if isinstance(layer, self._kind) and self._accept(layer):
                 self.addItem(layer.name, layer)
         self.choose(chosen)
         self.blockSignals(False)

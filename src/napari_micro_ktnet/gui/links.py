@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Shapes
+from napari.layers import Image, Labels, Shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,8 @@ class ViewerLinks:
         Called with the layer, after it was added or removed.
     changed : callable
         Called after anything else that a check may depend on.
+    painted : callable, optional
+        Called with a Labels layer after its labels changed; Labels layers are watched only with it.
     """
 
     def __init__(
@@ -35,11 +37,13 @@ class ViewerLinks:
         inserted: Callable[[Any], None],
         removed: Callable[[Any], None],
         changed: Callable[[], None],
+        painted: Callable[[Any], None] | None = None,
     ) -> None:
         self._viewer = viewer
         self._tell_inserted = inserted
         self._tell_removed = removed
         self._tell_changed = changed
+        self._tell_painted = painted
         events = viewer.layers.events
         self._links = (
             (events.inserted, self._inserted),
@@ -58,12 +62,21 @@ class ViewerLinks:
         for emitter, callback in self._links:
             emitter.disconnect(callback)
         for layer in self._viewer.layers:
-            for name in _LAYER_EVENTS if isinstance(layer, (Image, Shapes)) else ():
-                getattr(layer.events, name).disconnect(self._changed)
+            for emitter, callback in self._links_of(layer):
+                emitter.disconnect(callback)
 
     def _watch(self, layer: Any) -> None:
-        for name in _LAYER_EVENTS if isinstance(layer, (Image, Shapes)) else ():
-            getattr(layer.events, name).connect(self._changed)
+        for emitter, callback in self._links_of(layer):
+            emitter.connect(callback)
+
+    def _links_of(self, layer: Any) -> list[tuple[Any, Callable[..., None]]]:
+        if isinstance(layer, Labels):
+            if self._tell_painted is None:
+                return []
+            moved = [(getattr(layer.events, name), self._changed) for name in ("name", "scale", "units")]
+            return [*moved, (layer.events.data, self._painted), (layer.events.paint, self._painted)]
+        names = _LAYER_EVENTS if isinstance(layer, (Image, Shapes)) else ()
+        return [(getattr(layer.events, name), self._changed) for name in names]
 
     def _inserted(self, event: Any) -> None:
         self._watch(event.value)
@@ -74,3 +87,7 @@ class ViewerLinks:
 
     def _changed(self, event: Any = None) -> None:
         self._tell_changed()
+
+    def _painted(self, event: Any) -> None:
+        assert self._tell_painted is not None  # noqa: S101 - else it was not connected
+        self._tell_painted(event.source)

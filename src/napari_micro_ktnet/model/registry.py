@@ -149,6 +149,23 @@ def load_model(model: str | os.PathLike[str] | Model = STARTER) -> Model:
     return Model(info.name, network, info.spec, file_sha256(info.path))
 
 
+def check_new_name(name: str) -> None:
+    """Raise unless a model can be added under a name.
+
+    Raises
+    ------
+    ModelError
+        The name is taken or not usable.
+    """
+    if not _NAME.fullmatch(name) or name == STARTER:
+        raise ModelError(
+            f"{name!r} cannot be a model name. Use up to 64 letters, digits, '.', '_' and '-', "
+            f"beginning with a letter or digit, and not {STARTER!r}."
+        )
+    if (models_folder() / f"{name}.safetensors").exists():
+        raise ModelError(f"A model named {name!r} exists already. Remove it first, or choose another name.")
+
+
 def add_model(path: str | os.PathLike[str], name: str) -> ModelInfo:
     """Copy a model file into the models folder under a name.
 
@@ -159,15 +176,9 @@ def add_model(path: str | os.PathLike[str], name: str) -> ModelInfo:
     OutputError
         The copy cannot be written.
     """
-    if not _NAME.fullmatch(name) or name == STARTER:
-        raise ModelError(
-            f"{name!r} cannot be a model name. Use up to 64 letters, digits, '.', '_' and '-', "
-            f"beginning with a letter or digit, and not {STARTER!r}."
-        )
+    check_new_name(name)
     source = read_checkpoint_info(path)
     target = models_folder() / f"{name}.safetensors"
-    if target.exists():
-        raise ModelError(f"A model named {name!r} exists already. Remove it first, or choose another name.")
     with replacing(target) as temporary:
         shutil.copyfile(source.path, temporary)
     return _info(name, target)

@@ -40,6 +40,8 @@ class ImagePair:
         How often crops come from this image, relative to the others.
     pixel_size : tuple of float or None
         Pixel size ``(y, x)`` in nm.
+    rows : int or None
+        Rows above the data bar; None = all.
     """
 
     name: str
@@ -47,6 +49,7 @@ class ImagePair:
     mask: NDArray[np.uint8]
     weight: float = 1.0
     pixel_size: tuple[float, float] | None = None
+    rows: int | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.shape != self.mask.shape or self.pixels.ndim != 2:
@@ -77,6 +80,19 @@ class ImagePair:
         return bool(np.count_nonzero(self.mask != IGNORE) < _SPARSE * self.mask.size)
 
     @cached_property
+    def analysed(self) -> NDArray[np.bool_]:
+        """Pixels ``(Y, X)`` that a model looks at: where only a small part is annotated, the others too."""
+        inside: NDArray[np.bool_] = self.mask != IGNORE
+        if not self.sparse:
+            return inside
+        inside = np.ones(self.mask.shape, bool)
+        if self.rows is not None:
+            inside[self.rows :] = False
+        if self.pixels.dtype.kind == "f":
+            inside &= np.isfinite(self.pixels)
+        return inside
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of pixels and mask, 64 hexadecimal digits."""
         found = hashlib.sha256()
@@ -87,8 +103,8 @@ class ImagePair:
 
     def stretched(self, normalization: Normalization) -> NDArray[np.float16]:
         """Grey values ``(Y, X)`` as the network will see them, before mean and deviation."""
-        inside = self.mask != IGNORE
-        return find_stretch(self.pixels, normalization, inside)(self.pixels).astype(np.float16)
+        # As in a prediction, or grey values would mean something else there.
+        return find_stretch(self.pixels, normalization, self.analysed)(self.pixels).astype(np.float16)
 
 
 class CropSampler:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,16 +13,13 @@ from napari_micro_ktnet.errors import DataError
 from napari_micro_ktnet.model.spec import AGGLOMERATE, LabelClass
 from napari_micro_ktnet.predict.inputs import as_grey_image
 from napari_micro_ktnet.sem import read_sem
+from napari_micro_ktnet.sem.masks import Colors, files_by_stem, mask_values
 from napari_micro_ktnet.sem.reader import SUFFIXES
 from napari_micro_ktnet.training.config import Annotation
 from napari_micro_ktnet.training.dataset import ImagePair
 from napari_micro_ktnet.training.losses import IGNORE
 
-_MASK_SUFFIX = re.compile(r"(_masks?|_labels?)$", re.IGNORECASE)
-_MOST_CLASSES = 20
 _PALETTE = ("#ffd400", "#1f9bff", "#ff4d4d", "#3fc060", "#b05bff", "#ff9d2e", "#20c8c8", "#d04090")
-
-Colors = Mapping[str, tuple[int, int, int]]
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ def read_folder(
     if colors and annotation == "scribbles":
         # Matrix is number 1 there, wherever it was named.
         colors = {"matrix": _matrix_color(colors)} | dict(colors)
-    raw = [(image, mask, _mask_values(mask, colors)) for image, mask in found]
+    raw = [(image, mask, mask_values(read_sem(mask), colors)) for image, mask in found]
     if annotation == "scribbles":
         _check_scribbles([(mask.name, values) for _, mask, values in raw])
         raw = [(i, m, np.where(v == 0, IGNORE, v - 1).astype(np.uint8)) for i, m, v in raw]
@@ -144,7 +140,7 @@ def _check_scribbles(masks: Sequence[tuple[str, NDArray[np.uint8]]]) -> None:
 
 def pair_files(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     """Pair image files with mask files by stem; see `read_folder`."""
-    left, right = _by_stem(images, "image"), _by_stem(masks, "mask")
+    left, right = files_by_stem(images, "image"), files_by_stem(masks, "mask")
     lonely = [left[s].name for s in left if s not in right]
     spare = [right[s].name for s in right if s not in left]
     if not left or lonely:
@@ -162,53 +158,6 @@ def pair_files(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     return [(left[s], right[s]) for s in sorted(left)]
 
 
-def _by_stem(folder: Path, kind: str) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise DataError(f"The {kind} folder {folder} does not exist. Give a folder with {kind} files.")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
-            continue
-        stem = _MASK_SUFFIX.sub("", path.stem)
-        if stem in found:
-            raise DataError(
-                f"{found[stem].name} and {path.name} in {folder} have the same stem {stem!r}, so it is not "
-                f"clear which {kind} is meant. Keep one of them."
-            )
-        found[stem] = path
-    return found
-
-
-def _mask_values(path: Path, colors: Colors | None) -> NDArray[np.uint8]:
-    """Class numbers (or the two values) of a mask file, ``(Y, X)``."""
-    mask = read_sem(path)
-    if mask.rgb:
-        if not colors:
-            shown = np.unique(mask.pixels[..., :3].reshape(-1, 3), axis=0)[:4].tolist()
-            raise DataError(
-                f"The mask {path.name} is in colour (e.g. {shown}), but no colours were named. Say which "
-                "class has which: --mask-colors NAME=R,G,B ... (any other colour is matrix)."
-            )
-        values: NDArray[np.uint8] = np.zeros(mask.pixels.shape[:2], np.uint8)
-        for number, color in enumerate(colors.values(), 1):
-            values[(mask.pixels[..., :3] == color).all(axis=-1)] = number
-        return values
-    if mask.pixels.ndim != 2:
-        raise DataError(f"The mask {path.name} has the shape {mask.pixels.shape}; expected one image (Y, X).")
-    present = np.unique(mask.pixels)
-    numbers = set(present.tolist()) <= set(range(_MOST_CLASSES + 1))
-    if len(present) > 2 and not numbers:
-        raise DataError(
-            f"The mask {path.name} holds {len(present)} values from {present[0]} to {present[-1]}. Expected "
-            f"0 and one other value, or class numbers from 0 to at most {_MOST_CLASSES}. A mask saved as "
-            "JPEG or smoothed has values in between: export it again as PNG or TIFF without interpolation."
-        )
-    if not numbers:
-        # Such as 0 and 255.
-        return np.asarray(mask.pixels != 0, np.uint8)
-    return np.asarray(mask.pixels, np.uint8)
-
-
 def _pair(image: Path, mask: Path, values: NDArray[np.uint8]) -> ImagePair:
     sem = as_grey_image(image)
     if sem.pixels.shape != values.shape:
@@ -220,4 +169,4 @@ def _pair(image: Path, mask: Path, values: NDArray[np.uint8]) -> ImagePair:
     values[sem.analysed_rows.stop :] = IGNORE
     if sem.pixels.dtype.kind == "f":
         values[~np.isfinite(sem.pixels)] = IGNORE
-    return ImagePair(image.name, sem.pixels, values, pixel_size=sem.pixel_size)
+    return ImagePair(image.name, sem.pixels, values, pixel_size=sem.pixel_size, rows=sem.analysed_rows.stop)

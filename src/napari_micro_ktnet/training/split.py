@@ -113,7 +113,10 @@ def _strips(pair: ImagePair) -> Iterator[tuple[ImagePair, ImagePair]]:
 def _part(pair: ImagePair, axis: int, span: slice) -> ImagePair:
     where = (span, slice(None)) if axis == 0 else (slice(None), span)
     name = f"{pair.name} ({('rows', 'columns')[axis]} {span.start} to {span.stop - 1})"
-    return ImagePair(name, pair.pixels[where], pair.mask[where], pair.weight, pair.pixel_size)
+    rows = pair.rows
+    if rows is not None and axis == 0:
+        rows = min(max(rows - span.start, 0), span.stop - span.start)
+    return ImagePair(name, pair.pixels[where], pair.mask[where], pair.weight, pair.pixel_size, rows)
 
 
 def _counts(pairs: Sequence[ImagePair]) -> NDArray[np.intp]:

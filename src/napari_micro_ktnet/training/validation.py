@@ -134,7 +134,8 @@ def _examine(
     """Confusion matrix, labels and sums of the loss for each image."""
     for pair in pairs:
         ignore = pair.mask == IGNORE
-        result = segment(SEMImage(pair.pixels), model, region=~ignore, device=device, precision=precision)
+        image = SEMImage(pair.pixels)
+        result = segment(image, model, region=pair.analysed, device=device, precision=precision)
         labels = result.labels()
         matrix = confusion_matrix(labels, pair.mask, len(model.spec.classes) + 1, ignore)
         probability = torch.from_numpy(result.probability).clamp(_CERTAIN, 1 - _CERTAIN)
