@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "files": frozenset({"errors"}),
     "sem": FOUNDATION,
     "synthetic": FOUNDATION,
-    "measurement": FOUNDATION,
+    "measurement": FOUNDATION | {"sem"},
     "model": FOUNDATION,
     "predict": FOUNDATION | {"sem", "model"},
     "training": FOUNDATION | {"sem", "model", "predict", "measurement"},

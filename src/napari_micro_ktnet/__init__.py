@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from napari_micro_ktnet.triton_guard import keep_triton_out
 
 if TYPE_CHECKING:
+    from napari_micro_ktnet.measurement.evaluation import evaluate
+    from napari_micro_ktnet.measurement.measuring import measure
     from napari_micro_ktnet.model.registry import list_models, load_model
     from napari_micro_ktnet.predict.inference import segment
     from napari_micro_ktnet.sem import SEMImage, read_sem
@@ -26,10 +28,22 @@ _WHERE = {
     "segment": "napari_micro_ktnet.predict.inference",
     "load_model": "napari_micro_ktnet.model.registry",
     "list_models": "napari_micro_ktnet.model.registry",
+    "evaluate": "napari_micro_ktnet.measurement.evaluation",
+    "measure": "napari_micro_ktnet.measurement.measuring",
     "train": "napari_micro_ktnet.training.loop",
 }
 
-__all__ = ["SEMImage", "__version__", "list_models", "load_model", "read_sem", "segment", "train"]
+__all__ = [
+    "SEMImage",
+    "__version__",
+    "evaluate",
+    "list_models",
+    "load_model",
+    "measure",
+    "read_sem",
+    "segment",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from napari_micro_ktnet import __version__
-from napari_micro_ktnet._cli import commands, pretrain, training
+from napari_micro_ktnet._cli import commands, evaluate, measure, pretrain, training
 from napari_micro_ktnet.errors import DataError, FetchError, InputError, MicroKTNetError, ModelError
 from napari_micro_ktnet.predict.tiles import OVERLAP
 
@@ -77,6 +77,8 @@ def build_parser() -> argparse.ArgumentParser:
     _segment(sub, common)
     training.add_parsers(sub, common)
     pretrain.add_parsers(sub, common)
+    evaluate.add_parsers(sub, common)
+    measure.add_parsers(sub, common)
     _info(sub, common)
     _models(sub, common)
     return parser
