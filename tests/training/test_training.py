@@ -173,7 +173,7 @@ def test_bad_settings(name: str, values: dict[str, int], message: str) -> None:
 
 
 def test_depthwise_convolutions_keep_their_names_and_results() -> None:
-    network = torch.nn.Sequential(torch.nn.Conv2d(8, 8, 3, groups=8), torch.nn.Conv2d(8, 4, 1))
+    network = torch.nn.Sequential(torch.nn.Conv2d(8, 8, 5, groups=8), torch.nn.Conv2d(8, 4, 1))
     x = torch.randn(1, 8, 9, 9)
     before, names = network(x), list(network.state_dict())
     depthwise_in_float32(network)

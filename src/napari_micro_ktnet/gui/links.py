@@ -29,6 +29,8 @@ class ViewerLinks:
         Called after anything else that a check may depend on.
     painted : callable, optional
         Called with a Labels layer after its labels changed; Labels layers are watched only with it.
+    activated : callable, optional
+        Called with the layer that became the active one, or with None.
     """
 
     def __init__(
@@ -38,12 +40,14 @@ class ViewerLinks:
         removed: Callable[[Any], None],
         changed: Callable[[], None],
         painted: Callable[[Any], None] | None = None,
+        activated: Callable[[Any], None] | None = None,
     ) -> None:
         self._viewer = viewer
         self._tell_inserted = inserted
         self._tell_removed = removed
         self._tell_changed = changed
         self._tell_painted = painted
+        self._tell_activated = activated
         events = viewer.layers.events
         self._links = (
             (events.inserted, self._inserted),
@@ -51,6 +55,7 @@ class ViewerLinks:
             (events.reordered, self._changed),
             (viewer.dims.events.ndisplay, self._changed),
             (viewer.dims.events.order, self._changed),
+            (viewer.layers.selection.events.active, self._activated),
         )
         for emitter, callback in self._links:
             emitter.connect(callback)
@@ -87,6 +92,10 @@ class ViewerLinks:
 
     def _changed(self, event: Any = None) -> None:
         self._tell_changed()
+
+    def _activated(self, event: Any) -> None:
+        if self._tell_activated is not None:
+            self._tell_activated(event.value)
 
     def _painted(self, event: Any) -> None:
         assert self._tell_painted is not None  # noqa: S101 - else it was not connected

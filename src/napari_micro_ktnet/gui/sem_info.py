@@ -57,11 +57,14 @@ class SemInfoWidget(QWidget):
         column.addWidget(area)
         self.setMinimumWidth(_NARROWEST)
         self._connect_form()
-        self._links = ViewerLinks(self.viewer, self._layer_inserted, self._layer_removed, self._changed)
+        self._links = ViewerLinks(
+            self.viewer,
+            self._layer_inserted,
+            self._layer_removed,
+            self._changed,
+            activated=self._follow,
+        )
         self.destroyed.connect(self._links.cut)
-        active = self.viewer.layers.selection.events.active
-        active.connect(self._activated)
-        self.destroyed.connect(partial(active.disconnect, self._activated))
         self._follow(self.viewer.layers.selection.active)
         self.show_layer()
 
@@ -266,9 +269,6 @@ class SemInfoWidget(QWidget):
             self.line.select_after = (self.layer,) if self.layer is not None else ()
             self.stop_measuring(at_once=False)
         self.show_layer()
-
-    def _activated(self, event: Any) -> None:
-        self._follow(event.value)
 
     def _follow(self, layer: Any) -> None:
         if isinstance(layer, Image):

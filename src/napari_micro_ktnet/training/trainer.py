@@ -90,7 +90,7 @@ class Trainer:
         encoder_of(network).requires_grad_(not config.freeze_encoder)
         self.network = network.to(memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(network).to(fabric.device).eval() if config.ema else network
-        self.optimizer = _optimizer(network, config)
+        self.optimizer = _optimizer(network, config, fused=fabric.device.type == "cpu")
         self._module, self._stepper = fabric.setup(network, self.optimizer)
 
     def step(self, step: int) -> tuple[float, int]:
@@ -223,7 +223,7 @@ class Trainer:
             self.optimizer.state[parameter][what] = kept
 
 
-def _optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+def _optimizer(network: nn.Module, config: TrainingConfig, fused: bool) -> torch.optim.Optimizer:
     encoder = list(encoder_of(network).parameters())
     inside = {id(p) for p in encoder}
     rest = [p for p in network.parameters() if id(p) not in inside]
@@ -231,5 +231,5 @@ def _optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.Optimi
     if not config.freeze_encoder:
         groups.insert(0, {"params": encoder, "lr": config.lr_encoder, "peak": config.lr_encoder})
     if config.optimizer == "adam":
-        return torch.optim.Adam(groups)
-    return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+        return torch.optim.Adam(groups, fused=fused)
+    return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=fused)
