@@ -12,6 +12,7 @@ from PIL import Image
 from helpers import blobs, small_model_file
 from napari_micro_ktnet import evaluate
 from napari_micro_ktnet.cli import main
+from napari_micro_ktnet.measurement.objects import number_objects
 from napari_micro_ktnet.sem import read_sem, write_image
 
 
@@ -99,9 +100,31 @@ def test_several_classes_in_colour(tmp_path: Path, capsys: pytest.CaptureFixture
     colors = ("--mask-colors", "primary=0,0,255", "secondary=255,0,0")
     assert main(arguments(found, truth, *colors, "--overlays", tmp_path / "o")) == 0
     assert "mean IoU 1.0000" in capsys.readouterr().out
-    assert len(list((tmp_path / "o").iterdir())) == 2
+    assert [path.name for path in (tmp_path / "o").iterdir()] == ["a_errors.png"]
     assert main(arguments(found, truth)) == 2
     assert "--mask-colors" in capsys.readouterr().err
+
+
+def test_not_annotated_label_of_masks(tmp_path: Path) -> None:
+    unknown = MASK.copy()
+    unknown[:, :50] = 255
+    found, truth = fill(tmp_path / "p", {"a.png": MOVED}), fill(tmp_path / "t", {"a.png": unknown})
+    scores = tmp_path / "s.json"
+    assert main(arguments(found, truth)) == 2
+    assert main(arguments(found, truth, "--not-annotated", 255, "--json", scores)) == 0
+    content = json.loads(scores.read_text())
+    expected = evaluate(MOVED, MASK, ignore=unknown == 255).to_dict()
+    assert content["pooled"]["iou"] == expected["pooled"]["iou"]
+    assert content["settings"]["not_annotated"] == 255
+
+
+def test_instances_against_what_segment_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    numbered = number_objects(MASK > 0).astype(np.uint16)
+    found, truth = fill(tmp_path / "p", {"a.png": MASK}), fill(tmp_path / "t", {"a.png": numbered * 9})
+    assert main(arguments(found, truth)) == 2
+    assert "--instances" in capsys.readouterr().err
+    assert main(arguments(found, truth, "--instances")) == 0
+    assert f"{numbered.max()} found, 0 missed, 0 false" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -135,7 +158,10 @@ def test_resample(tmp_path: Path) -> None:
     assert main(arguments(found, truth, "--resample", "--pixel-size", 5)) == 0
 
 
-@pytest.mark.parametrize("option", [["--tolerance", "far"], ["--pixel-size", "0"], ["--size-edges", "-1"]])
+@pytest.mark.parametrize(
+    "option",
+    [["--not-annotated", "0"], ["--tolerance", "far"], ["--pixel-size", "0"], ["--size-edges", "-1"]],
+)
 def test_wrong_use(option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(arguments(Path("p"), Path("t"), *option))

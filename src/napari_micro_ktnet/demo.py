@@ -11,6 +11,7 @@ from napari_micro_ktnet.batch.overlay import error_overlay, write_png
 from napari_micro_ktnet.batch.plan import plan_files
 from napari_micro_ktnet.batch.segmentation import FileDone, FileProgress, iter_segment_files
 from napari_micro_ktnet.files import write_bytes
+from napari_micro_ktnet.measurement.error_map import error_map
 from napari_micro_ktnet.measurement.scores import PixelScores, confusion_matrix, scores_from_confusion
 from napari_micro_ktnet.model.registry import Model
 from napari_micro_ktnet.sem import read_sem, write_image, write_labels
@@ -72,9 +73,8 @@ def _finish(report: FileDone, output: Path, image: Path, truth: Path) -> DemoRes
     expected = read_sem(truth).pixels[rows] > 0
     matrix = confusion_matrix(predicted.astype(int), expected.astype(int), 2)
     scores = scores_from_confusion(matrix)[0]
-    overlay = write_png(
-        output / f"{NAME}_overlay.png", error_overlay(read_sem(image).pixels[rows], predicted, expected)
-    )
+    picture = error_overlay(read_sem(image).pixels[rows], error_map(predicted, expected))
+    overlay = write_png(output / f"{NAME}_overlay.png", picture)
     path = output / f"{NAME}.json"
     content = record.model_dump(mode="json") | {"scores": asdict(scores), "averaging": "pooled over pixels"}
     write_bytes(path, json.dumps(content, indent=2).encode())

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_micro_ktnet.gui import metrics_run, metrics_session
 from napari_micro_ktnet.gui.metrics import MetricsWidget
 from napari_micro_ktnet.gui.metrics_layers import is_error_layer
-from napari_micro_ktnet.gui.metrics_tables import Column, ColumnTable
+from napari_micro_ktnet.gui.tables import Column, ColumnTable
 
 RECORD = {"image": "a", "classes": ["agglomerate"], "threshold": 0.4}
 
@@ -310,13 +311,35 @@ def test_export_and_clipboard(two, compare, tmp_path, monkeypatch) -> None:
     assert len(lines) == 4
 
 
+def test_folders_leave_out_what_is_not_annotated(metrics, masks, tmp_path, compare) -> None:
+    marked = masks[1].copy()
+    marked[:, 20:] = 255
+    for side, pixels in zip("pt", (masks[0], marked), strict=True):
+        (tmp_path / side).mkdir()
+        Image.fromarray(pixels).save(tmp_path / side / "a.png")
+    form = metrics.form
+    form.source.setCurrentIndex(1)
+    form.predictions.setText(str(tmp_path / "p"))
+    form.masks.setText(str(tmp_path / "t"))
+    form.unlabelled.setCurrentIndex(1)
+    compare(metrics)
+    assert form.results.comparison.evaluation.images[0].confusion.sum() == 40 * 20
+
+
 def test_errors_alone_hides_and_shows_again(two, viewer, compare) -> None:
+    def visible() -> list[bool]:
+        return [layer.visible for layer in viewer.layers]
+
     compare(two)
+    assert visible() == [True, False, False, True]
     viewer.layers["a"].visible = False
-    two.form.results.alone.setChecked(True)
-    assert [layer.visible for layer in viewer.layers] == [False, False, False, True]
     two.form.results.alone.setChecked(False)
-    assert [layer.visible for layer in viewer.layers] == [False, True, True, True]
+    assert visible() == [False, True, True, True]
+    compare(two)
+    assert visible() == [False, True, True, True]
+    two.form.results.alone.setChecked(True)
+    compare(two)
+    assert visible() == [False, False, False, True]
 
 
 def test_many_objects_sort_at_once(qtbot: Any) -> None:

@@ -13,17 +13,18 @@ from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.files import write_bytes
 from napari_micro_ktnet.gui import metrics_checks as check
 from napari_micro_ktnet.gui import metrics_data as data
+from napari_micro_ktnet.gui.label_layers import look_at, not_analysed
 from napari_micro_ktnet.gui.metrics_objects import image_columns, object_rows
 from napari_micro_ktnet.gui.metrics_run import (
     FoldersRequest,
     LayersRequest,
     Step,
     compare_steps,
-    error_map,
 )
 from napari_micro_ktnet.gui.metrics_text import score_rows, summary
+from napari_micro_ktnet.measurement.error_map import error_map
 from napari_micro_ktnet.measurement.evaluation import evaluate
-from napari_micro_ktnet.measurement.label_pairs import ComparedLabels, EvaluationOptions
+from napari_micro_ktnet.measurement.label_pairs import EvaluationOptions
 from napari_micro_ktnet.sem import DataBar, SEMImage
 from napari_micro_ktnet.sem.writer import write_labels
 
@@ -85,7 +86,7 @@ def sem_layer(**more: Any) -> Image:
     ("layers", "prediction", "rows", "text"),
     [
         ([], labels("mine"), 0, ""),
-        ([sem_layer()], labels("a_mask"), 0, "the image has no data bar"),
+        ([sem_layer()], labels("a_mask"), 0, "no data bar"),
         ([sem_layer(data_bar=DataBar(6, 8, "metadata"))], labels("a_mask"), 2, "data bar of 2 rows"),
         ([sem_layer(data_bar=DataBar(6, 8, "metadata"))], labels("b_mask"), 0, ""),
         ([], labels("a", record=RECORD | {"analysed": np.ones((8, 8), bool)}), 0, "everything was analysed"),
@@ -98,7 +99,7 @@ def sem_layer(**more: Any) -> Image:
     ],
 )
 def test_what_was_not_analysed(layers, prediction, rows, text) -> None:
-    outside, said = data.not_analysed(layers, prediction)
+    outside, said = not_analysed(layers, prediction)
     assert said == text
     assert (0 if outside is None else outside.all(axis=1).sum()) == rows
 
@@ -119,7 +120,7 @@ def test_what_was_not_analysed(layers, prediction, rows, text) -> None:
     ],
 )
 def test_layer_is_labels(layer, says) -> None:
-    problem = check.check_labels(layer, None if layer is None else data.look_at(layer), "prediction")
+    problem = check.check_labels(layer, None if layer is None else look_at(layer), "prediction")
     assert says in problem
     assert bool(problem) == bool(says)
 
@@ -132,9 +133,14 @@ UM = {"units": ("um", "um")}
     [
         (labels("p"), labels("t"), "", False),
         (labels("p", (4, 6)), labels("t", (8, 12)), "another scale", True),
-        (labels("p", (4, 6)), labels("t", (8, 8)), "other proportions", False),
+        (labels("p", (4, 6)), labels("t", (8, 8)), "proportions differ", False),
         (labels("p", (4, 6)), labels("t", (2, 4, 6)), "no pair", False),
-        (labels("p", scale=(0.1, 0.1), **UM), labels("t", scale=(0.2, 0.2), **UM), "100 and 200 nm", False),
+        (
+            labels("p", scale=(0.1, 0.1), **UM),
+            labels("t", scale=(0.2, 0.2), **UM),
+            "8 x 8 pixels of 100",
+            False,
+        ),
         (
             labels("p", scale=(0.2, 0.2), **UM),
             labels("t", (16, 16), scale=(0.1, 0.1), **UM),
@@ -145,9 +151,7 @@ UM = {"units": ("um", "um")}
     ],
 )
 def test_two_layers_fit_together(prediction, truth, says, resample) -> None:
-    problem, offered = check.check_together(
-        (prediction, truth), (data.look_at(prediction), data.look_at(truth))
-    )
+    problem, offered = check.check_together((prediction, truth), (look_at(prediction), look_at(truth)))
     assert says in problem
     assert bool(problem) == bool(says)
     assert offered == resample
@@ -155,7 +159,7 @@ def test_two_layers_fit_together(prediction, truth, says, resample) -> None:
 
 def test_same_layer_twice() -> None:
     layer = labels("p")
-    assert "same layer" in check.check_together((layer, layer), (data.look_at(layer),) * 2)[0]
+    assert "same layer" in check.check_together((layer, layer), (look_at(layer),) * 2)[0]
 
 
 @pytest.mark.parametrize(
@@ -166,11 +170,11 @@ def test_same_layer_twice() -> None:
         ((), False, (2,), (1, 2), ""),
         ((), False, (1,), (1, 2), "more classes"),
         ((), False, (1,), (), ""),
-        ((), False, tuple(range(1, 40)), (1,), "own label"),
-        (("a",), False, (1,), (1, 2), "truth holds the labels 1, 2; expected 0 (matrix) to 1 (a)"),
+        ((), False, tuple(range(1, 40)), (1,), "label of its own"),
+        (("a",), False, (1,), (1, 2), "truth holds labels up to 2. Expected 0 (matrix) to 1 (a)"),
         (("a",), False, (255,), (1,), ""),
         (("a", "b"), False, (1, 2), (1,), ""),
-        (("a", "b"), False, (3,), (1,), "prediction holds the labels 3"),
+        (("a", "b"), False, (3,), (1,), "prediction holds labels up to 3"),
         (("a", "a"), False, (1,), (1,), "same name"),
         (("a", "b"), True, (1,), (1,), "one class"),
         (("a",), True, tuple(range(1, 40)), (1,), ""),
@@ -200,9 +204,8 @@ def test_objects_are_recognised(names, values, objects) -> None:
 def test_error_map_by_hand() -> None:
     prediction, truth = np.array([[0, 1, 0, 1, 2, 1]], np.uint8), np.array([[0, 1, 1, 0, 1, 1]], np.uint8)
     ignore = np.array([[0, 0, 0, 0, 0, 1]], bool)
-    compared = ComparedLabels("", prediction, truth, ignore, None)
-    assert error_map(compared, instances=False).tolist() == [[0, 1, 2, 3, 4, 0]]
-    assert error_map(compared, instances=True).tolist() == [[0, 1, 2, 3, 1, 0]]
+    assert error_map(prediction, truth, ignore).tolist() == [[0, 1, 2, 3, 4, 0]]
+    assert error_map(prediction, truth, ignore, instances=True).tolist() == [[0, 1, 2, 3, 1, 0]]
 
 
 @pytest.fixture
@@ -250,7 +253,7 @@ def test_not_annotated_pixels_do_not_count(pair) -> None:
     prediction, truth = pair
     marked = truth.copy()
     marked[:, 40:] = 255
-    request = LayersRequest(prediction, marked, "a", EvaluationOptions(classes=()), not_annotated=255)
+    request = LayersRequest(prediction, marked, "a", EvaluationOptions(not_annotated=255))
     ignore = marked == 255
     expected = evaluate(prediction, truth, ignore=ignore)
     assert drain(request)[1].evaluation.pooled["agglomerate"].pixels == expected.pooled["agglomerate"].pixels
@@ -280,7 +283,7 @@ def test_stack_counts_slice_by_slice(pair) -> None:
 
 def test_all_left_out_is_refused(pair) -> None:
     request = LayersRequest(*pair, "a", EvaluationOptions(classes=()), outside=np.ones((60, 80), bool))
-    with pytest.raises(InputError, match="Nothing is left"):
+    with pytest.raises(InputError, match="All pixels of a"):
         drain(request)
 
 

@@ -3,18 +3,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import surface_distance
-from monai.metrics import compute_surface_dice
+from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import from_numpy
+from torch import Tensor, from_numpy
 
 from napari_micro_ktnet.measurement.boundary import (
     BoundaryCounts,
     boundary_width,
     compare_boundaries,
-    outline,
-    with_boundary_scores,
+    distances,
+    outlines,
 )
+from napari_micro_ktnet.measurement.object_boundaries import with_boundary_scores
 from napari_micro_ktnet.measurement.objects import compare_objects, number_objects
 
 
@@ -25,7 +26,20 @@ def texture(seed: int, smooth: float = 2, shape: tuple[int, int] = (60, 75)) -> 
     return np.asarray(field > 0.5 * field.std())
 
 
+def square(top: int, left: int, side: int = 20) -> NDArray[np.bool_]:
+    mask = np.zeros((60, 75), bool)
+    mask[top : top + side, left : left + side] = True
+    return mask
+
+
+CHECKERS = np.indices((60, 75)).sum(axis=0) % 2 == 0
 PAIRS = [
+    (square(10, 10), square(10, 13)),
+    (square(0, 0, 60), square(0, 0, 59)),
+    (square(5, 5, 1), square(50, 70, 1)),
+    (np.ones((60, 75), bool), ~square(30, 30, 1)),
+    (CHECKERS, ~CHECKERS),
+    (square(20, 0, 1) | square(40, 55), square(0, 74, 1)),
     *((texture(seed), texture(seed + 10)) for seed in range(3)),
     (texture(0), ndimage.binary_dilation(texture(0))),
     (texture(5, 0.1), texture(6, 0.1)),
@@ -47,16 +61,33 @@ def test_distances_equal_surface_distance(
     assert found.hd95 == pytest.approx(surface_distance.compute_robust_hausdorff(expected, 95), abs=1e-6)
 
 
+def one_hot(mask: NDArray[np.bool_]) -> Tensor:
+    return from_numpy(np.stack([~mask, mask])[None].astype(np.float32))
+
+
 @pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (0.5, 1.3)])
 @pytest.mark.parametrize("tolerance", [1.0, 2.5])
 def test_surface_distance_equals_monai(
-    pair: tuple[NDArray[np.bool_], NDArray[np.bool_]], tolerance: float
+    pair: tuple[NDArray[np.bool_], NDArray[np.bool_]], spacing: tuple[float, float], tolerance: float
 ) -> None:
-    found = compare_boundaries(*pair, tolerance, 2)
-    truth, prediction = (from_numpy(np.stack([~m, m])[None].astype(np.float32)) for m in pair)
+    truth, prediction = pair
+    found = compare_boundaries(truth, prediction, tolerance, 2, spacing)
     # MONAI counts edge pixels unless it is told to measure the outline.
-    expected = compute_surface_dice(prediction, truth, [tolerance], use_subvoxels=True)
+    expected = compute_surface_dice(
+        one_hot(prediction), one_hot(truth), [tolerance], spacing=spacing, use_subvoxels=True
+    )
     assert found.nsd == pytest.approx(float(expected), abs=1e-6)
+
+
+@pytest.mark.parametrize("shift", [(0, 3), (4, 0), (-2, 5)])
+def test_hausdorff_distance_of_moved_objects_equals_monai(shift: tuple[int, int]) -> None:
+    truth, prediction = square(15, 20, 24), square(15 + shift[0], 20 + shift[1], 24)
+    # MONAI's is between edge pixels, each counting once, so that only the largest distance is the same.
+    expected = compute_hausdorff_distance(one_hot(prediction), one_hot(truth))
+    points = [outlines(mask)[0] for mask in (truth, prediction)]
+    found = max(distances(*points).max(), distances(*points[::-1]).max())
+    assert found == pytest.approx(float(expected), abs=1e-6)
 
 
 @pytest.mark.parametrize("pair", PAIRS)
@@ -85,11 +116,11 @@ def test_length_of_an_outline() -> None:
     mask = np.zeros((30, 30), bool)
     mask[5:15, 4:24] = True
     # Marching squares cut the four corners.
-    assert outline(mask)[1].sum() == pytest.approx(2 * (9 + 19) + 4 * np.sqrt(0.5))
-    points, lengths = outline(mask, (2.0, 3.0))
+    assert outlines(mask)[1].sum() == pytest.approx(2 * (9 + 19) + 4 * np.sqrt(0.5))
+    points, lengths, _ = outlines(mask, (2.0, 3.0))
     assert lengths.sum() == pytest.approx(2 * (9 * 2 + 19 * 3) + 4 * np.hypot(2, 3) / 2)
     assert points.min(axis=0).tolist() == [10, 12]
-    assert outline(np.zeros((3, 3), bool))[0].shape == (0, 2)
+    assert outlines(np.zeros((3, 3), bool))[0].shape == (0, 2)
 
 
 def test_one_or_both_empty() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.measurement.boundary import boundary_width, compare_boundaries
 from napari_micro_ktnet.measurement.class_scores import mean_over_images, size_edges
 from napari_micro_ktnet.measurement.evaluation import iter_evaluate, summarize
-from napari_micro_ktnet.measurement.label_pairs import EvaluationOptions, LabelPair
+from napari_micro_ktnet.measurement.label_pairs import EvaluationOptions, LabelPair, with_classes
+from napari_micro_ktnet.measurement.objects import number_objects
 from napari_micro_ktnet.measurement.scores import confusion_matrix, scores_from_confusion
-from napari_micro_ktnet.sem import write_labels
+from napari_micro_ktnet.sem import SEMImage, write_labels
 
 SHAPE = (64, 80)
 
@@ -184,12 +186,77 @@ def test_instances() -> None:
     assert evaluate(prediction > 0, truth > 0).pooled["agglomerate"].objects.truth == 1
 
 
+def test_instances_against_a_mask() -> None:
+    numbered = number_objects(TRUTHS[0] > 0) * 7
+    found = evaluate(PREDICTIONS[0], numbered, instances=True).pooled["agglomerate"]
+    assert found.objects == evaluate(PREDICTIONS[0], TRUTHS[0]).pooled["agglomerate"].objects
+
+
+@pytest.mark.parametrize("how", ["arrays", "files", "folders"])
+def test_not_annotated_pixels_do_not_count(how: str, tmp_path: Path) -> None:
+    ignore = np.zeros(SHAPE, bool)
+    ignore[:, 30:50] = True
+    sides: list[Any] = [PREDICTIONS[0], np.where(ignore, np.uint8(255), TRUTHS[0])]
+    if how != "arrays":
+        for name, pixels in zip("pt", sides, strict=True):
+            (tmp_path / name).mkdir()
+            Image.fromarray(pixels).save(tmp_path / name / "a.png")
+        sides = [tmp_path / name / ("a.png" if how == "files" else "") for name in "pt"]
+    found = evaluate(*sides, not_annotated=255)
+    expected = evaluate(PREDICTIONS[0], TRUTHS[0], ignore=ignore)
+    assert found.classes == ("agglomerate",)
+    assert found.to_dict()["pooled"] == expected.to_dict()["pooled"]
+    assert found.images[0].confusion.sum() == (~ignore).sum()
+
+
+def test_a_label_that_is_the_class_itself_is_doubted() -> None:
+    result = evaluate(PREDICTIONS[0], TRUTHS[0] * np.uint8(255), not_annotated=255)
+    assert "no class at all besides 255" in result.warnings[0]
+
+
+@pytest.mark.parametrize(("factor", "message"), [(1.0, ""), (255.0, ""), (0.3, "type float32.*threshold")])
+def test_masks_of_real_numbers(factor: float, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    Image.fromarray(TRUTHS[0].astype(np.float32) * np.float32(factor)).save(path)
+    if not message:
+        assert evaluate(path, TRUTHS[0]).pooled["agglomerate"].pixels.iou == 1
+        return
+    with pytest.raises(InputError, match=message):
+        evaluate(path, TRUTHS[0])
+
+
+def test_not_annotated_and_ignored_pixels_add_up() -> None:
+    ignore = np.zeros(SHAPE, bool)
+    ignore[:5] = True
+    truth = np.where(np.arange(SHAPE[1]) < 7, 9, TRUTHS[0])
+    assert (
+        evaluate(PREDICTIONS[0], truth, ignore=ignore, not_annotated=9).images[0].confusion.sum() == 59 * 73
+    )
+
+
+def test_a_class_that_one_side_lacks_is_missed() -> None:
+    result = evaluate(np.zeros(SHAPE, np.uint8), islands(0, 2))
+    assert [scores.status for scores in result.pooled.values()] == ["missed", "missed"]
+
+
+def test_tables_of_nothing_have_a_header(tmp_path: Path) -> None:
+    nothing = np.zeros(SHAPE, np.uint8)
+    result = evaluate(nothing, nothing)
+    header, *rows = result.write_objects_csv(tmp_path / "o.csv").read_text().splitlines()
+    assert header.startswith("image,side,class,label,matched,iou")
+    assert rows == []
+    assert len(result.write_csv(tmp_path / "s.csv").read_text().splitlines()) == 2
+    full = evaluate(PREDICTIONS[0], TRUTHS[0])
+    with full.write_objects_csv(tmp_path / "o.csv").open(newline="") as file:
+        assert [row["verdict"] for row in csv.DictReader(file)] == full.images[0].objects.verdict.tolist()
+
+
 def test_bootstrap_interval() -> None:
     values = np.random.default_rng(1).normal(0.7, 0.1, 40)
     found = mean_over_images([*values, float("nan")], seed=3)
     assert found == mean_over_images(list(values), seed=3)
     assert found.n == 40
-    expected = stats.bootstrap((values,), np.mean, n_resamples=20000, method="percentile", rng=0)
+    expected = stats.bootstrap((values,), np.mean, n_resamples=20000, method="percentile", random_state=0)
     assert found.low == pytest.approx(expected.confidence_interval.low, abs=0.004)
     assert found.high == pytest.approx(expected.confidence_interval.high, abs=0.004)
     assert np.isnan(mean_over_images([0.1, 0.2], 0).low)
@@ -203,12 +270,12 @@ def test_size_edges_are_round() -> None:
 
 
 def test_reports_come_one_by_one() -> None:
-    options = EvaluationOptions()
-    pairs = (LabelPair(p, t, str(i)) for i, (p, t) in enumerate(zip(PREDICTIONS, TRUTHS, strict=True)))
-    steps = iter_evaluate(pairs, options)
-    first = next(steps)
-    assert (first.name, first.shape) == ("0", SHAPE)
-    assert len(next(pairs).name) == 1
+    pairs = [LabelPair(p, t, str(i)) for i, (p, t) in enumerate(zip(PREDICTIONS, TRUTHS, strict=True))]
+    options = with_classes(pairs, EvaluationOptions())
+    waiting = iter(pairs)
+    labels, first = next(iter_evaluate(waiting, options))
+    assert (labels.name, first.name, first.shape) == ("0", "0", SHAPE)
+    assert next(waiting).name == "1"
     assert summarize([first], options).pooled["agglomerate"].status == "compared"
     with pytest.raises(InputError, match="no image to compare"):
         summarize([], options)
@@ -234,6 +301,13 @@ def test_files_of_any_kind(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [2, 255])
 def test_one_class_of_any_value(value: int) -> None:
     assert evaluate(PREDICTIONS[0], TRUTHS[0] * np.uint8(value)).classes == ("agglomerate",)
+
+
+def test_resampling_keeps_the_pixel_size_of_the_prediction(tmp_path: Path) -> None:
+    write_labels(tmp_path / "small.tif", TRUTHS[0], (6.0, 8.0))
+    Image.fromarray(TRUTHS[0].repeat(2, 0).repeat(2, 1)).save(tmp_path / "large.png")
+    result = evaluate(tmp_path / "small.tif", tmp_path / "large.png", resample=True)
+    assert result.images[0].pixel_size == pytest.approx((3.0, 4.0))
 
 
 def test_resampling() -> None:
@@ -267,7 +341,12 @@ ONE, BIG = np.eye(4, dtype=int), np.arange(16).reshape(4, 4) * 9
         (ONE, ONE, {"ignore": np.zeros((2, 2), bool)}, "ignore mask"),
         (ONE, ONE, {"ignore": np.ones((4, 4), bool)}, "All pixels"),
         (ONE, ONE, {"tolerance_unit": "um"}, "pixel size"),
+        (ONE, ONE, {"classes": ["a", "a"]}, "same name"),
         (ONE, ONE, {"tolerance": -1}, "tolerance"),
+        (ONE, ONE, {"not_annotated": 0}, "0 is matrix"),
+        (ONE, 255 - ONE * 254, {"not_annotated": 255, "ignore": ONE > 0}, "All pixels"),
+        (ONE, SEMImage(np.zeros((4, 4, 3)), rgb=True), {"not_annotated": 255}, "in colour"),
+        (ONE, ONE, {"pixel_size": (0.0, 1.0)}, "two numbers above 0"),
         (ONE, ONE, {"size_edges": [2, 1]}, "size edges"),
         ([ONE], [ONE, ONE], {}, "1 predictions and 2 truths"),
         ([ONE], ONE, {}, "both be lists"),

@@ -97,6 +97,22 @@ def test_magnifications_are_pooled_in_um() -> None:
     assert pooled["scatter"]["area_fraction"]["mean"] == pytest.approx(np.mean([400 / 60000, 200 / 60000]))
 
 
+def test_magnifications_are_grouped() -> None:
+    labels = [squares(20), squares(10), squares(12), squares(10, 10), squares()]
+    found = measure(labels, [200.0, 100.0, None, 205.0, 100.0]).record
+    assert [(g.pixel_sizes_nm, g.fields) for g in found.groups] == [
+        ((100.0, 100.0), (1, 4)),
+        ((200.0, 205.0), (0, 3)),
+        (None, (2,)),
+    ]
+    assert [g.pooled.count for g in found.groups] == [1, 3, 1]
+    assert found.groups[0].pooled == measure([labels[1], labels[4]], 100.0).pooled.model_copy(
+        update={"largest": found.groups[0].pooled.largest}
+    )
+    assert measure(labels, 100.0).record.groups == ()
+    assert measure(labels).record.groups == ()
+
+
 def test_partly_calibrated() -> None:
     found = measure([squares(20), squares(10)], [100.0, None]).to_dict()
     assert found["fields"][0]["ecd_um"] is not None

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -77,14 +79,30 @@ def test_scores_equal_stardist(seed: int) -> None:
     assert (found.truth, found.predicted) == (at[0.5].n_true, at[0.5].n_pred)
 
 
-def test_panoptic_quality_equals_torchmetrics() -> None:
-    truth = instances(1)
-    prediction = shifted(truth, 5)
+HALF = np.array([[1, 1, 0, 2], [1, 1, 0, 2]], np.int32)
+
+
+@pytest.mark.parametrize(
+    ("truth", "prediction"),
+    [
+        *((instances(seed), shifted(instances(seed), seed + 4)) for seed in range(4)),
+        (HALF, HALF),
+        (HALF, np.where(HALF == 1, 1, 0)),
+        (HALF, np.roll(HALF, 1, axis=1)),
+        (HALF, np.ones_like(HALF)),
+    ],
+)
+def test_panoptic_quality_equals_torchmetrics(
+    truth: NDArray[np.int32], prediction: NDArray[np.int32]
+) -> None:
     pair = (from_numpy(np.stack([(i > 0).astype(int), i], -1)[None]) for i in (prediction, truth))
-    expected = panoptic_quality(*pair, things={1}, stuffs={0}, return_per_class=True)[0, 0]
-    assert scored(compare_objects(truth, prediction)).panoptic_quality == pytest.approx(
-        float(expected), abs=1e-6
-    )
+    options = {"things": {1}, "stuffs": {0}, "return_per_class": True, "return_sq_and_rq": True}
+    expected = panoptic_quality(*pair, **options)[0].tolist()
+    table = compare_objects(truth, prediction)
+    # torchmetrics finds nothing at an IoU of exactly 0.5.
+    found = scored(replace(table, iou=np.where(table.iou > 0.5, table.iou, 0)))
+    quality = found.panoptic_quality, found.segmentation_quality, found.recognition_quality
+    assert quality == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(

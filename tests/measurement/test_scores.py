@@ -4,6 +4,13 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from monai.metrics import (
+    compute_confusion_matrix_metric,
+    compute_dice,
+    compute_iou,
+    get_confusion_matrix,
+)
 from sklearn.metrics import (
     accuracy_score,
     f1_score,
@@ -12,10 +19,17 @@ from sklearn.metrics import (
     precision_score,
     recall_score,
 )
+from sklearn.metrics import (
+    confusion_matrix as sklearn_confusion,
+)
 from torch import from_numpy
 from torchmetrics.functional.classification import (
+    binary_accuracy,
+    binary_f1_score,
     binary_jaccard_index,
     binary_matthews_corrcoef,
+    binary_precision,
+    binary_recall,
     binary_specificity,
     multiclass_matthews_corrcoef,
 )
@@ -70,6 +84,46 @@ def test_class_against_the_rest(classes: int, seed: int) -> None:
     assert overall_mcc(matrix) == pytest.approx(expected, abs=1e-12)
     torch_value = multiclass_matthews_corrcoef(from_numpy(prediction), from_numpy(truth), classes)
     assert overall_mcc(matrix) == pytest.approx(float(torch_value), abs=1e-6)
+
+
+ROW = np.arange(12).reshape(3, 4)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth"),
+    [
+        (ROW % 2, ROW % 2),
+        (ROW % 2, 1 - ROW % 2),
+        (np.ones_like(ROW), ROW % 3 // 2),
+        (ROW // 11, np.ones_like(ROW)),
+        (ROW // 11, ROW % 2),
+        (ROW * 0, ROW // 11),
+        *np.random.default_rng(5).integers(0, 2, (3, 2, 30, 40)),
+    ],
+)
+def test_binary_scores_equal_torchmetrics_and_monai(prediction: np.ndarray, truth: np.ndarray) -> None:
+    matrix = confusion_matrix(prediction, truth, 2)
+    assert matrix.tolist() == sklearn_confusion(truth.ravel(), prediction.ravel(), labels=[0, 1]).tolist()
+    (found,) = scores_from_confusion(matrix)
+    tensors = from_numpy(prediction), from_numpy(truth)
+    for name, function in (
+        ("iou", binary_jaccard_index),
+        ("precision", binary_precision),
+        ("recall", binary_recall),
+        ("f1", binary_f1_score),
+        ("accuracy", binary_accuracy),
+    ):
+        assert getattr(found, name) == pytest.approx(float(function(*tensors)), abs=1e-6)
+    # MONAI wants batch and channel axes, the first channel being the background.
+    one_hot = [torch.stack([1 - t, t])[None] for t in tensors]
+    assert found.iou == pytest.approx(float(compute_iou(*one_hot, include_background=False)), abs=1e-6)
+    assert found.f1 == pytest.approx(float(compute_dice(*one_hot, include_background=False)), abs=1e-6)
+    counts = get_confusion_matrix(*one_hot, include_background=False)
+    for name in ("accuracy", "precision", "specificity"):
+        expected = float(compute_confusion_matrix_metric(name, counts))
+        # MONAI leaves out a score without a denominator; a class that is in one image only scores 0 here.
+        expected = getattr(found, name) if math.isnan(expected) else expected
+        assert getattr(found, name) == pytest.approx(expected, abs=1e-6, nan_ok=True)
 
 
 def test_counts_of_a_data_set_do_not_overflow() -> None:

@@ -194,3 +194,11 @@ def test_file_that_cannot_be_read(content: bytes | None, tmp_path: Path) -> None
         path.write_bytes(content)
     with pytest.raises(InputError, match="cannot be read as a limits file"):
         read_limits(path)
+
+
+def test_example_of_the_documentation(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "measurement.md").read_text(encoding="utf-8")
+    path = tmp_path / "limits.toml"
+    path.write_text(text.split("```toml\n")[1].split("```")[0])
+    found = read_limits(path)
+    assert (found.limits.largest_ecd_um, found.sampling.min_fields, len(found.grades)) == (50, 10, 2)

@@ -12,7 +12,7 @@ from napari_micro_ktnet._cli.evaluation_table import print_evaluation
 from napari_micro_ktnet._cli.training import named_color
 
 if TYPE_CHECKING:
-    from napari_micro_ktnet.measurement.label_pairs import EvaluationOptions, LabelPair
+    from napari_micro_ktnet.measurement.label_pairs import ComparedLabels, EvaluationOptions
 
 
 def add_parsers(
@@ -27,11 +27,20 @@ def add_parsers(
     p.add_argument("--json", type=Path, metavar="FILE", help="write all scores and the table of objects")
     p.add_argument("--csv", type=Path, metavar="FILE", help="write the scores of every image")
     p.add_argument(
-        "--overlays", type=Path, metavar="DIR", help="write PNGs: yellow right, green missed, red false"
+        "--overlays",
+        type=Path,
+        metavar="DIR",
+        help="write PNGs: yellow right, green missed, red false, blue wrong class",
     )
     p.add_argument("--class-names", nargs="+", metavar="NAME", help="of the classes besides matrix")
     p.add_argument(
         "--mask-colors", nargs="+", type=named_color, metavar="NAME=R,G,B", help="classes of RGB masks"
+    )
+    p.add_argument(
+        "--not-annotated",
+        type=_label,
+        metavar="N",
+        help="label of the masks, such as 255, that does not count",
     )
     p.add_argument("--instances", action="store_true", help="every object has its own label, not its class")
     p.add_argument(
@@ -56,33 +65,20 @@ def evaluate(options: argparse.Namespace) -> int:
     """Compare two folders and print the scores."""
     from dataclasses import replace
 
-    from napari_micro_ktnet.measurement.evaluation import iter_evaluate, summarize, with_classes
+    from napari_micro_ktnet.measurement.evaluation import iter_evaluate, summarize
     from napari_micro_ktnet.measurement.label_folders import pair_folders
-    from napari_micro_ktnet.measurement.label_pairs import EvaluationOptions
+    from napari_micro_ktnet.measurement.label_pairs import with_classes
 
     folders = pair_folders(options.predictions, options.truth)
-    for warning in folders.warnings:
-        print(f"Note: {warning}")
-    colors = dict(options.mask_colors) if options.mask_colors else None
-    names = options.class_names or (list(colors) if colors else folders.classes)
-    settings = EvaluationOptions(
-        instances=options.instances,
-        tolerance=options.tolerance[0],
-        tolerance_unit=options.tolerance[1],
-        size_edges=tuple(options.size_edges) if options.size_edges else None,
-        resample=options.resample,
-        mask_colors=colors,
-        seed=options.seed,
-    )
     size = (options.pixel_size, options.pixel_size) if options.pixel_size else None
     pairs = [replace(pair, pixel_size=size) for pair in folders.pairs]
-    settings = replace(settings, classes=tuple(names)) if names else with_classes(pairs, settings)
+    settings = with_classes(pairs, _settings(options), folders.classes)
     reports = []
     with tqdm(total=len(pairs), desc="comparing", unit="image", leave=False, disable=None) as bar:
-        for pair, image, report in zip(pairs, folders.images, iter_evaluate(pairs, settings), strict=True):
+        for image, (labels, report) in zip(folders.images, iter_evaluate(pairs, settings), strict=True):
             reports.append(report)
             if options.overlays:
-                _write_overlays(options.overlays, pair, image, settings)
+                _write_overlay(options.overlays, labels, image, instances=settings.instances)
             bar.update()
             bar.set_postfix_str(report.name)
     result = summarize(reports, settings, folders.warnings)
@@ -97,26 +93,41 @@ def evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _write_overlays(folder: Path, pair: LabelPair, image: Path | None, settings: EvaluationOptions) -> None:
-    """One picture for each class over the segmented image, over plain grey where that is not found."""
+def _settings(options: argparse.Namespace) -> EvaluationOptions:
+    from napari_micro_ktnet.measurement.label_pairs import EvaluationOptions
+
+    return EvaluationOptions(
+        classes=tuple(options.class_names or ()),
+        not_annotated=options.not_annotated,
+        instances=options.instances,
+        tolerance=options.tolerance[0],
+        tolerance_unit=options.tolerance[1],
+        size_edges=tuple(options.size_edges) if options.size_edges else None,
+        resample=options.resample,
+        mask_colors=dict(options.mask_colors) if options.mask_colors else None,
+        seed=options.seed,
+    )
+
+
+def _write_overlay(folder: Path, labels: ComparedLabels, image: Path | None, *, instances: bool) -> None:
+    """Draw errors over the segmented image, or over black where that is not found."""
     import numpy as np
 
     from napari_micro_ktnet.batch.overlay import error_overlay, write_png
-    from napari_micro_ktnet.measurement.label_pairs import load_pair
+    from napari_micro_ktnet.measurement.error_map import error_map
     from napari_micro_ktnet.predict.inputs import as_grey_image
 
-    labels = load_pair(pair, settings)
-    seen = ~labels.ignore if labels.ignore is not None else np.ones(labels.truth.shape, bool)
+    errors = error_map(labels.prediction, labels.truth, labels.ignore, instances=instances)
     pixels = as_grey_image(image).pixels if image is not None and image.is_file() else None
-    if pixels is None or pixels.shape != labels.truth.shape:
-        pixels = np.zeros(labels.truth.shape, np.uint8)
-    for number, name in enumerate(settings.classes, 1):
-        sides = (
-            (side > 0 if settings.instances else side == number) & seen
-            for side in (labels.prediction, labels.truth)
-        )
-        suffix = f"_{name.replace(' ', '-')}" if len(settings.classes) > 1 else ""
-        write_png(folder / f"{pair.name}_errors{suffix}.png", error_overlay(pixels, *sides))
+    if pixels is None or pixels.shape != errors.shape:
+        pixels = np.zeros(errors.shape, np.uint8)
+    write_png(folder / f"{labels.name}_errors.png", error_overlay(pixels, errors))
+
+
+def _label(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"must be a label above 0, found {text!r}")
+    return int(text)
 
 
 def _positive(text: str) -> float:

@@ -49,6 +49,8 @@ _MOST_IMAGES = 30
 def print_evaluation(result: Evaluation) -> None:
     """Print all scores of a data set, and the main ones of its images."""
     count = len(result.images)
+    for warning in result.warnings:
+        print(f"Note: {warning}")
     print(f"{count} image{'s' if count > 1 else ''}. Pooled: over all pixels, objects and outlines together.")
     print("Mean: of the scores of the images, with its 95 % bootstrap interval and the number of images")
     print("for which the score is defined (no interval for fewer than 3).")

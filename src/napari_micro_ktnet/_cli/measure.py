@@ -18,6 +18,7 @@ from napari_micro_ktnet.files import write_bytes
 if TYPE_CHECKING:
     from napari_micro_ktnet.measurement.fields import MeasureOptions
     from napari_micro_ktnet.measurement.limits import Limits
+    from napari_micro_ktnet.measurement.pooled import Measurement
 
 SOME_FAILED, LIMIT_BROKEN, NOT_ENOUGH_DATA = 1, 3, 4
 
@@ -37,10 +38,19 @@ def add_parsers(
         "labels", nargs="+", type=Path, metavar="LABELS", help="label files, and folders with *_labels.tif"
     )
     p.add_argument(
-        "--pixel-size", type=_positive, metavar="NM", help="where the label file itself does not say it"
+        "--pixel-size", type=positive, metavar="NM", help="where the label file itself does not say it"
     )
     p.add_argument("--json", type=Path, metavar="FILE", help="write all figures, by field and pooled")
     p.add_argument("--csv", type=Path, metavar="FILE", help="write one row for each object")
+    add_object_options(p)
+    p.add_argument(
+        "--images", nargs="+", type=Path, metavar="FILE", help="one for each label file, for mean grey values"
+    )
+    p.set_defaults(run=measure)
+
+
+def add_object_options(p: argparse.ArgumentParser) -> None:
+    """Add what decides how labels are measured; see `measure_options`."""
     p.add_argument(
         "--split",
         type=_not_negative,
@@ -61,14 +71,10 @@ def add_parsers(
         help="objects at the edge: keep (default), leave out of sizes and counts, or leave out and correct",
     )
     p.add_argument(
-        "--d-star", type=_positive, metavar="UM", help="d* of the agglomerate degree (that of --limits, or 5)"
+        "--d-star", type=positive, metavar="UM", help="d* of the agglomerate degree (that of --limits, or 5)"
     )
     p.add_argument("--limits", type=Path, metavar="TOML", help="limits of the lab: pass, fail, grade")
-    p.add_argument(
-        "--images", nargs="+", type=Path, metavar="FILE", help="one for each label file, for mean grey values"
-    )
     p.add_argument("--ripley", action="store_true", help="Ripley's L(r) with envelope, into the JSON")
-    p.set_defaults(run=measure)
 
 
 def measure(options: argparse.Namespace) -> int:
@@ -84,7 +90,7 @@ def measure(options: argparse.Namespace) -> int:
         raise InputError(f"{len(images)} images were given for {len(paths)} label files. Name one for each.")
     _keep_records(paths, options.json)
     limits = read_limits(options.limits) if options.limits else None
-    settings = _settings(options, limits)
+    settings = measure_options(options, limits)
     fields, failed = [], []
     with tqdm(total=len(paths), desc="measuring", unit="file", leave=False, disable=None) as bar:
         for path, image in zip(paths, images, strict=True):
@@ -112,11 +118,17 @@ def measure(options: argparse.Namespace) -> int:
             print(f"  {what}: {path}")
     if failed:
         return SOME_FAILED
+    return status_of(result)
+
+
+def status_of(result: Measurement) -> int:
+    """Exit status for the verdict of a measurement without failed files."""
     outcome = result.verdict.outcome if result.verdict else "pass"
     return {"pass": 0, "fail": LIMIT_BROKEN, "not enough data": NOT_ENOUGH_DATA}[outcome]
 
 
-def _settings(options: argparse.Namespace, limits: Limits | None) -> MeasureOptions:
+def measure_options(options: argparse.Namespace, limits: Limits | None) -> MeasureOptions:
+    """Put the options of `add_object_options` together."""
     from napari_micro_ktnet.measurement.agglomerates import ObjectOptions
     from napari_micro_ktnet.measurement.fields import D_STAR_UM, MeasureOptions
 
@@ -169,7 +181,8 @@ def _number(text: str, least: float, what: str) -> float:
     return value
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
+    """Read a number above 0."""
     return _number(text, sys.float_info.min, "a number above 0")
 
 

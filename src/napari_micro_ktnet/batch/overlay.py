@@ -11,12 +11,11 @@ from PIL import Image
 from scipy.ndimage import binary_erosion
 
 from napari_micro_ktnet.files import write_bytes
+from napari_micro_ktnet.measurement.error_map import COLORS
 from napari_micro_ktnet.model.spec import LabelClass
 
-TRUE_POSITIVE, FALSE_NEGATIVE, FALSE_POSITIVE = (255, 221, 0), (0, 200, 0), (230, 30, 30)
-"""Colours of the paper's overlays: yellow, green, red; true negatives stay grey here."""
-
 _FILL = 0.25
+_ERROR_FILL = 0.55
 
 
 def class_overlay(
@@ -38,35 +37,29 @@ def class_overlay(
     out = _grey_rgb(pixels)
     width = max(1, round(min(labels.shape) / 700))
     for value, entry in enumerate(classes, 1):
-        color = np.array([int(entry.color[i : i + 2], 16) for i in (1, 3, 5)], float)
+        color = _rgb(entry.color)
         inside = labels == value
         out[inside] = (1 - _FILL) * out[inside] + _FILL * color
         out[inside & ~binary_erosion(inside, iterations=width)] = color
     return out.astype(np.uint8)
 
 
-def error_overlay(
-    pixels: NDArray[np.generic], prediction: NDArray[np.bool_], truth: NDArray[np.bool_]
-) -> NDArray[np.uint8]:
-    """Colour true positives yellow, false negatives green, false positives red.
+def error_overlay(pixels: NDArray[np.generic], errors: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Colour what is right and wrong; see `napari_micro_ktnet.measurement.error_map`.
 
     Parameters
     ----------
-    pixels, prediction, truth : ndarray, (Y, X)
-        Grey values and two masks.
+    pixels, errors : ndarray, (Y, X)
+        Grey values, and what `error_map` gives.
 
     Returns
     -------
     ndarray of uint8, (Y, X, 3)
     """
     out = _grey_rgb(pixels)
-    cases = (
-        (prediction & truth, TRUE_POSITIVE),
-        (~prediction & truth, FALSE_NEGATIVE),
-        (prediction & ~truth, FALSE_POSITIVE),
-    )
-    for where, color in cases:
-        out[where] = 0.45 * out[where] + 0.55 * np.array(color, float)
+    for value, color in COLORS.items():
+        where = errors == value
+        out[where] = (1 - _ERROR_FILL) * out[where] + _ERROR_FILL * _rgb(color)
     return out.astype(np.uint8)
 
 
@@ -75,6 +68,10 @@ def write_png(path: Path, picture: NDArray[np.uint8]) -> Path:
     buffer = BytesIO()
     Image.fromarray(picture).save(buffer, format="PNG")
     return write_bytes(path, buffer.getvalue())
+
+
+def _rgb(color: str) -> NDArray[np.float64]:
+    return np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)], float)
 
 
 def _grey_rgb(pixels: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_micro_ktnet.gui import layers as convert
+from napari_micro_ktnet.gui.label_layers import labels_crc32
 from napari_micro_ktnet.gui.threshold import Thresholder
 from napari_micro_ktnet.predict.result import probability_to_labels
 
@@ -171,6 +172,10 @@ class LiveResult:
                 "model_sha256": found.model_sha256,
                 "threshold": threshold,
                 "classes": [each.name for each in self.spec.classes],
+                "colors": [each.color for each in self.spec.classes],
+                "architecture": self.spec.architecture,
+                "encoder": self.spec.encoder,
+                "labels_crc32": labels_crc32(self._written),
                 "pixel_size_nm": found.pixel_size,
                 "parameters": found.parameters,
                 "analysed": self._paste(found.analysed, run),

@@ -11,13 +11,13 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QScrollArea, QVBoxLayout, QWidget
 
 from napari_micro_ktnet.errors import MicroKTNetError
-from napari_micro_ktnet.gui import inputs
+from napari_micro_ktnet.gui import inputs, places
 from napari_micro_ktnet.gui import layers as convert
 from napari_micro_ktnet.gui import metrics_layers as draw
 from napari_micro_ktnet.gui.jobs import Cancelled, Done, report_failure
+from napari_micro_ktnet.gui.label_layers import record_of
 from napari_micro_ktnet.gui.links import ViewerLinks
 from napari_micro_ktnet.gui.metrics_choice import Choice
-from napari_micro_ktnet.gui.metrics_data import record_of
 from napari_micro_ktnet.gui.metrics_folder import FolderView
 from napari_micro_ktnet.gui.metrics_session import MetricsSession
 from napari_micro_ktnet.gui.metrics_text import summary
@@ -54,7 +54,7 @@ class MetricsWidget(QWidget):
         self.folder_view = FolderView(self.viewer)
         self.session: MetricsSession | None = None
         self._compared: tuple[Layer | None, Layer | None] = (None, None)
-        self._place: draw.Place | None = None
+        self._place: places.Place | None = None
         self._errors: Labels | None = None
         self._sizes: list[tuple[float, float] | None] = []
         self._hidden: list[Layer] = []
@@ -152,8 +152,8 @@ class MetricsWidget(QWidget):
         index = int(objects.image[row])
         place = self._place_of_image(index)
         if place is not None:
-            draw.look_at_box(self.viewer, objects.boxes[row], place, index)
-            draw.show_box(self.viewer, objects.boxes[row], place, index)
+            places.look_at_box(self.viewer, objects.boxes[row], place, index)
+            places.show_box(self.viewer, objects.boxes[row], place, index)
 
     def _go_to_row_of_image(self, row: int) -> None:
         comparison = self.form.results.comparison
@@ -163,10 +163,10 @@ class MetricsWidget(QWidget):
         place = self._place_of_image(index)
         if place is not None:
             height, width = comparison.evaluation.images[index].shape
-            draw.remove_box(self.viewer)
-            draw.look_at_box(self.viewer, draw.whole(height, width), place, index)
+            places.remove_box(self.viewer)
+            places.look_at_box(self.viewer, places.whole(height, width), place, index)
 
-    def _place_of_image(self, index: int) -> draw.Place | None:
+    def _place_of_image(self, index: int) -> places.Place | None:
         comparison = self.form.results.comparison
         if comparison is None:
             return None
@@ -220,12 +220,12 @@ class MetricsWidget(QWidget):
         self.form.progress.hide()
         self.form.compare.setText("Compare")
         if isinstance(outcome, Done):
-            self.form.results.alone.setChecked(False)
-            draw.remove_box(self.viewer)
+            places.remove_box(self.viewer)
             self.form.results.show_comparison(outcome.value, threshold)
             self._stale = False
             if outcome.value.errors is not None and self._place is not None:
                 self._errors = draw.show_errors(self.viewer, outcome.value.errors, self._place)
+            self._show_errors_alone(self.form.results.alone.isChecked())
         self.update_checks()
         if isinstance(outcome, Cancelled):
             say(self.form.message, "Cancelled; nothing was changed.")

@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING
 from napari.layers import Labels
 
 from napari_micro_ktnet.gui import layers as convert
-from napari_micro_ktnet.gui.metrics_data import NOT_ANNOTATED, LabelFacts
+from napari_micro_ktnet.gui.label_layers import LabelFacts
+from napari_micro_ktnet.gui.metrics_data import NOT_ANNOTATED
+from napari_micro_ktnet.measurement.label_grids import Grid, grid_problem
+from napari_micro_ktnet.measurement.label_values import class_problem
+from napari_micro_ktnet.sem.masks import MOST_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.layers import Layer
-
-MOST_CLASSES = 20
-"""Labels that look like more classes than this are numbers of objects, or grey values."""
-
-_SAME = 0.01
-_SHOWN = 6
 
 
 def check_labels(layer: Layer | None, facts: LabelFacts | None, side: str) -> str:
@@ -61,25 +59,9 @@ def check_together(layers: tuple[Layer, Layer], facts: tuple[LabelFacts, LabelFa
     shapes = facts[0].shape, facts[1].shape
     if len(shapes[0]) != len(shapes[1]) or shapes[0][:-2] != shapes[1][:-2]:
         return f"The prediction has the shape {shapes[0]}, the truth {shapes[1]}: they are no pair.", False
-    down, across = (t / p for t, p in zip(shapes[1][-2:], shapes[0][-2:], strict=True))
-    rounding = 1 / min(*shapes[0][-2:], *shapes[1][-2:])
-    sizes = convert.pixel_size_nm(prediction), convert.pixel_size_nm(truth)
-    text = f"The prediction has {_pixels(shapes[0])} pixels, the truth {_pixels(shapes[1])}"
-    if abs(down / across - 1) > _SAME + rounding:
-        return f"{text}, of other proportions: they do not show the same field.", False
-    if sizes[0] is not None and sizes[1] is not None:
-        for axis in (0, 1):
-            extents = [
-                s[-2:][axis] * size[axis] for s, size in zip(shapes, (sizes[0], sizes[1]), strict=True)
-            ]
-            if abs(extents[0] / extents[1] - 1) > _SAME + rounding:
-                return (
-                    f"{text} of {sizes[0][1]:.4g} and {sizes[1][1]:.4g} nm: the fields differ in size. "
-                    "Correct the pixel size of one of them (SEM info), or compare labels of one image."
-                ), False
-    if shapes[0] != shapes[1]:
-        return f"{text}: the same field at another scale. Resample to compare them.", True
-    return "", False
+    first, second = (Grid(s[-2:], convert.pixel_size_nm(x)) for s, x in zip(shapes, layers, strict=True))
+    problem, resampling = grid_problem(first, second)
+    return f"{problem} Resample to compare them." if resampling else problem, resampling
 
 
 def check_classes(
@@ -102,22 +84,7 @@ def check_classes(
         if len(names) > 1:
             return "Where every object has its own label there is one class; name only one."
         return ""
-    # Where there is one class its label may be any, such as 255.
-    one = len(names) == 1 or (not names and all(len(v) <= 1 for v in values))
-    highest = [min(1, len(v)) if one and len(v) <= 1 else max(v, default=0) for v in values]
-    for side, high, found in zip(("prediction", "truth"), highest, values, strict=True):
-        if (names and high > len(names)) or (not names and high > MOST_CLASSES):
-            known = f"0 (matrix) to {len(names)} ({', '.join(names)})" if names else f"at most {MOST_CLASSES}"
-            return (
-                f"The {side} holds the labels {_listed(found)}; expected {known}. Name all classes, or say "
-                "that every object has its own label."
-            )
-    if not names and highest[0] != highest[1] and min(highest) > 0:
-        return (
-            f"The prediction holds the labels {_listed(values[0])}, the truth {_listed(values[1])}: one has "
-            "more classes. If this is meant, name all classes, separated by commas."
-        )
-    return ""
+    return class_problem(names, dict(zip(("prediction", "truth"), values, strict=True)))
 
 
 def check_not_annotated(label: int | None, values: tuple[int, ...]) -> str:
@@ -162,13 +129,3 @@ def suggest_instances(names: Sequence[str], values: tuple[tuple[int, ...], tuple
         return False
     numbers = [len([v for v in side if v != NOT_ANNOTATED]) for side in values]
     return max(numbers) > MOST_CLASSES or (min(numbers) == 1 and max(numbers) > 3)
-
-
-def _pixels(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(n) for n in shape)
-
-
-def _listed(values: tuple[int, ...]) -> str:
-    if len(values) <= _SHOWN:
-        return ", ".join(map(str, values))
-    return ", ".join(map(str, values[: _SHOWN - 1])) + f" ... {values[-1]}"

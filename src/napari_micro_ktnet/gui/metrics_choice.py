@@ -12,9 +12,12 @@ from napari_micro_ktnet.gui import inputs
 from napari_micro_ktnet.gui import layers as convert
 from napari_micro_ktnet.gui import metrics_checks as check
 from napari_micro_ktnet.gui import metrics_data as data
-from napari_micro_ktnet.gui.metrics_layers import Place
+from napari_micro_ktnet.gui.label_layers import KnownFacts, as_now, image_of, not_analysed, record_of
 from napari_micro_ktnet.gui.metrics_run import FoldersRequest, LayersRequest
+from napari_micro_ktnet.gui.places import Place
+from napari_micro_ktnet.measurement.label_grids import Grid
 from napari_micro_ktnet.measurement.label_pairs import EvaluationOptions
+from napari_micro_ktnet.sem.masks import MOST_CLASSES
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -36,7 +39,7 @@ class Choice:
 
     def __init__(self, viewer: ViewerModel, form: MetricsForm) -> None:
         self._viewer, self._form = viewer, form
-        self._facts: dict[Layer, tuple[Any, data.LabelFacts]] = {}
+        self._facts = KnownFacts()
         self._outside: tuple[Any, tuple[NDArray[np.bool_] | None, str]] = (None, (None, ""))
         self._set_by_user: set[str] = set()
         self._skip = True
@@ -56,15 +59,14 @@ class Choice:
 
     def forget(self, layer: Layer) -> None:
         """Look at a layer again, or drop it: it was changed or deleted."""
-        self._facts.pop(layer, None)
+        self._facts.forget(layer)
 
     def layers_changed(self) -> None:
         """Offer the layers as they are now."""
         form = self._form
         for box in (form.prediction, form.truth, form.probability, form.region):
             box.refill()
-        for layer in [x for x in self._facts if x not in self._viewer.layers]:
-            self.forget(layer)
+        self._facts.keep(self._viewer.layers)
         prediction, truth = data.suggest_pair(list(self._viewer.layers))
         if "prediction" not in self._set_by_user:
             form.prediction.choose(prediction)
@@ -79,16 +81,18 @@ class Choice:
         form, layers = self._form, self.layers
         if "classes" not in self._set_by_user:
             form.classes.setText("" if self.folders else ", ".join(data.class_names(*layers)))
+        if self.folders and "unlabelled" not in self._set_by_user:
+            form.unlabelled.setCurrentIndex(0)
         if self.folders or layers[0] is None or layers[1] is None:
             return
-        facts = self._facts_of(layers[0]), self._facts_of(layers[1])
+        facts = self._facts.of(layers[0]), self._facts.of(layers[1])
         if any(check.check_labels(layer, each, "") for layer, each in zip(layers, facts, strict=True)):
             return
         values = facts[0].values, facts[1].values
         if "unlabelled" not in self._set_by_user:
             extra = data.NOT_ANNOTATED in values[1] and data.NOT_ANNOTATED not in values[0]
             # Alone it is the class, as in masks of 0 and 255; among objects it is one of them.
-            form.unlabelled.setCurrentIndex(int(extra and 1 < len(values[1]) <= check.MOST_CLASSES))
+            form.unlabelled.setCurrentIndex(int(extra and 1 < len(values[1]) <= MOST_CLASSES))
         if "meaning" not in self._set_by_user:
             form.meaning.setCurrentIndex(int(check.suggest_instances(form.class_names, values)))
 
@@ -97,7 +101,7 @@ class Choice:
         if self.folders:
             return self._folder_problems()
         form, (prediction, truth) = self._form, self.layers
-        facts = [None if layer is None else self._facts_of(layer) for layer in (prediction, truth)]
+        facts = [None if layer is None else self._facts.of(layer) for layer in (prediction, truth)]
         found = {
             "prediction": check.check_labels(prediction, facts[0], "prediction"),
             "truth": check.check_labels(truth, facts[1], "truth"),
@@ -138,16 +142,15 @@ class Choice:
         outside = self._not_analysed()[0] if form.skip.isChecked() else None
         probability = form.probability.layer
         return LayersRequest(
-            _as_now(prediction),
-            _as_now(truth),
+            as_now(prediction),
+            as_now(truth),
             self.place().image or prediction.name,
             self._options(),
             outside=outside,
             region=self._region(truth),
-            not_annotated=form.not_annotated,
             pixel_size=self._pixel_size(prediction, truth),
             probability=convert.full_data(probability) if probability is not None else None,
-            probability_class=str(data.record_of(probability).get("probability_of", "")),
+            probability_class=str(record_of(probability).get("probability_of", "")),
         )
 
     def place(self) -> Place:
@@ -155,7 +158,7 @@ class Choice:
         prediction, truth = self.layers
         assert prediction is not None and truth is not None  # noqa: S101, PT018 - problems() said so
         same = convert.full_data(prediction).shape == convert.full_data(truth).shape
-        image = data.image_of(list(self._viewer.layers), prediction)
+        image = image_of(list(self._viewer.layers), prediction)
         over = prediction if same else truth
         return Place(
             prediction.name, image.name if image is not None else "", over.ndim, convert.geometry(over)
@@ -177,37 +180,31 @@ class Choice:
         unit: Literal["px", "um"] = "um" if form.tolerance_unit.currentIndex() == 1 else "px"
         return EvaluationOptions(
             classes=form.class_names,
+            not_annotated=form.not_annotated,
             instances=form.instances,
             tolerance=form.tolerance.value(),
             tolerance_unit=unit,
             resample=not form.resample.isHidden() and form.resample.isChecked(),
         )
 
-    def _facts_of(self, layer: Layer) -> data.LabelFacts:
-        pixels = convert.full_data(layer)
-        known = self._facts.get(layer)
-        if known is None or known[0] is not pixels:
-            known = self._facts[layer] = (pixels, data.look_at(layer))
-        return known[1]
-
     def _not_analysed(self) -> tuple[NDArray[np.bool_] | None, str]:
         prediction = self.layers[0]
         if prediction is None:
             return None, ""
         layers = list(self._viewer.layers)
-        image = data.image_of(layers, prediction)
-        analysed = data.record_of(prediction).get("analysed")
+        image = image_of(layers, prediction)
+        analysed = record_of(prediction).get("analysed")
         sem = convert.sem_image_of(image) if image is not None else None
         # Compared by identity: the arrays are large.
         key = tuple(map(id, (prediction, convert.full_data(prediction), analysed, sem)))
         if self._outside[0] != key:
-            self._outside = (key, data.not_analysed(layers, prediction))
+            self._outside = (key, not_analysed(layers, prediction))
         return self._outside[1]
 
     def _show_skip(self) -> None:
         outside, text = self._not_analysed()
         box = self._form.skip
-        box.setText(text or "nothing is known of a data bar")
+        box.setText(text or "no data bar known")
         if (outside is not None) != box.isEnabled():
             if outside is None:
                 self._skip = box.isChecked()
@@ -228,12 +225,5 @@ class Choice:
         other = convert.pixel_size_nm(prediction)
         if size is not None or other is None:
             return size
-        shapes = (convert.full_data(x).shape[-2:] for x in (prediction, truth))
-        y, x = (s * p / t for s, p, t in zip(other, *shapes, strict=True))
-        return y, x
-
-
-def _as_now(layer: Layer) -> Any:
-    """Labels as they are now, because a user may go on painting."""
-    pixels = convert.full_data(layer)
-    return pixels.copy() if isinstance(pixels, np.ndarray) else pixels
+        shapes = [convert.full_data(x).shape[-2:] for x in (prediction, truth)]
+        return Grid(shapes[0], other).on(shapes[1]).pixel_size

@@ -8,8 +8,9 @@ import numpy as np
 from napari.layers import Labels
 
 from napari_micro_ktnet.gui import layers as convert
-from napari_micro_ktnet.gui.metrics_layers import Place, show_errors
-from napari_micro_ktnet.gui.metrics_run import error_map
+from napari_micro_ktnet.gui.metrics_layers import show_errors
+from napari_micro_ktnet.gui.places import Place
+from napari_micro_ktnet.measurement.error_map import error_map
 from napari_micro_ktnet.measurement.label_pairs import load_pair
 from napari_micro_ktnet.sem import read_sem
 
@@ -52,8 +53,9 @@ class FolderView:
             and self._errors in self._viewer.layers
         ):
             return self._place
-        labels = load_pair(comparison.pairs[index], comparison.evaluation.options)
-        errors = error_map(labels, instances=comparison.evaluation.options.instances)
+        options = comparison.evaluation.options
+        labels = load_pair(comparison.pairs[index], options)
+        errors = error_map(labels.prediction, labels.truth, labels.ignore, instances=options.instances)
         path = comparison.images[index]
         self._show_image(path, errors.shape)
         keywords: dict[str, Any] = convert.spatial_keywords(2, labels.pixel_size)

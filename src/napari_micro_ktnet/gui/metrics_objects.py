@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_micro_ktnet.gui.metrics_layers import COLORS
-from napari_micro_ktnet.gui.metrics_run import FALSE, MISSED, RIGHT
-from napari_micro_ktnet.gui.metrics_tables import Column
-from napari_micro_ktnet.gui.metrics_text import number, plain, unit_name
+from napari_micro_ktnet.gui.metrics_text import number, unit_name
+from napari_micro_ktnet.gui.tables import Column, plain
+from napari_micro_ktnet.measurement.error_map import COLORS, FALSE, MISSED, RIGHT
 
 if TYPE_CHECKING:
     from napari_micro_ktnet.measurement.evaluation import Evaluation
@@ -104,11 +103,11 @@ def image_columns(result: Evaluation) -> tuple[Column, ...]:
         columns.append(Column("class", np.array([name for _, name, _ in rows])))
     columns += [
         column("IoU", [s.pixels.iou for _, _, s in rows], "Of pixels."),
-        column("F1", [s.pixels.f1 for _, _, s in rows], "Of pixels (Dice)."),
         column("AP", [s.objects.average_precision for _, _, s in rows], "Average precision of objects."),
         Column("true", np.array([d.tp + d.fn for d in at]), tip="Objects in the truth."),
         Column("found", np.array([d.tp for d in at]), tip="Of these, found with an IoU of at least 0.5."),
         Column("false", np.array([d.fp for d in at]), tip="Predicted objects that are not real."),
+        column("F1", [s.pixels.f1 for _, _, s in rows], "Of pixels (Dice)."),
     ]
     status = np.array([s.status for _, _, s in rows])
     if (status != "compared").any():

@@ -16,13 +16,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_micro_ktnet.gui.metrics_layers import COLORS, MEANING
+from napari_micro_ktnet.gui.metrics_layers import MEANING
 from napari_micro_ktnet.gui.metrics_objects import VERDICTS, ObjectRows, image_columns, object_rows
 from napari_micro_ktnet.gui.metrics_plots import SizeBars, ThresholdPlot, describe_curve
-from napari_micro_ktnet.gui.metrics_run import OTHER
-from napari_micro_ktnet.gui.metrics_tables import ColumnTable, ScoreTable
 from napari_micro_ktnet.gui.metrics_text import overall_text, score_rows, unit_name
+from napari_micro_ktnet.gui.tables import ColumnTable, ScoreTable
 from napari_micro_ktnet.gui.train_parts import caption, combo, note, row
+from napari_micro_ktnet.measurement.error_map import COLORS, OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,6 +60,8 @@ class ResultsPart(QWidget):
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.legend.setToolTip("\n".join(text for _, text in MEANING.values()))
         self.alone = QCheckBox("Hide prediction and truth")
+        # Their colours would shine through, and make other colours of the errors.
+        self.alone.setChecked(True)
         self.of_class = combo()
         self.scores, self.images, self.object_table = ScoreTable(), ColumnTable(), ColumnTable()
         self.verdict = combo()
@@ -114,13 +116,10 @@ class ResultsPart(QWidget):
         OutputError
             It cannot be written.
         """
-        from napari_micro_ktnet.measurement.evaluation_export import write_rows
-
         if self.comparison is None:
             return
         result = self.comparison.evaluation
-        rows = result.object_rows() if self.shows_objects else result.image_rows()
-        write_rows(rows, path)
+        (result.write_objects_csv if self.shows_objects else result.write_csv)(path)
 
     @property
     def shows_objects(self) -> bool:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_micro_ktnet.errors import InputError
-from napari_micro_ktnet.measurement.label_pairs import (
-    ONE_CLASS,
-    EvaluationOptions,
-    LabelPair,
-    load_pair,
-    resampled,
-)
+from napari_micro_ktnet.measurement.error_map import error_map
+from napari_micro_ktnet.measurement.label_grids import resampled
+from napari_micro_ktnet.measurement.label_pairs import EvaluationOptions, LabelPair, with_classes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,9 +20,6 @@ if TYPE_CHECKING:
     from napari_micro_ktnet.measurement.curve import ThresholdCurve
     from napari_micro_ktnet.measurement.evaluation import Evaluation
     from napari_micro_ktnet.measurement.label_pairs import ComparedLabels
-
-RIGHT, MISSED, FALSE, OTHER = 1, 2, 3, 4
-"""Labels of the error layer: right, missed, false, and the wrong one of several classes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +38,6 @@ class LayersRequest:
         On the grid of the prediction, what was not analysed.
     region : ndarray of bool, (Y, X), or None
         On the grid of the truth, what the user leaves out.
-    not_annotated : int or None
-        Label of the truth where nobody looked.
     pixel_size : tuple of float or None
         nm, ``(y, x)``, of the truth.
     probability : array-like of float, shape of the truth, or None
@@ -62,7 +52,6 @@ class LayersRequest:
     options: EvaluationOptions
     outside: NDArray[np.bool_] | None = None
     region: NDArray[np.bool_] | None = None
-    not_annotated: int | None = None
     pixel_size: tuple[float, float] | None = None
     probability: Any = None
     probability_class: str = ""
@@ -121,33 +110,6 @@ class Comparison:
     curve_class: str = ""
 
 
-def error_map(labels: ComparedLabels, *, instances: bool) -> NDArray[np.uint8]:
-    """Label every pixel by what is right and wrong about it.
-
-    Parameters
-    ----------
-    labels : ComparedLabels
-        Prediction and truth on one grid.
-    instances : bool
-        Labels number objects of one class.
-
-    Returns
-    -------
-    ndarray of uint8, (Y, X)
-        0 where both are matrix and where pixels are ignored, else `RIGHT`, `MISSED`, `FALSE` or `OTHER`.
-    """
-    predicted, true = labels.prediction > 0, labels.truth > 0
-    found = np.zeros(labels.truth.shape, np.uint8)
-    found[predicted & true] = RIGHT
-    found[true & ~predicted] = MISSED
-    found[predicted & ~true] = FALSE
-    if not instances:
-        found[predicted & true & (labels.prediction != labels.truth)] = OTHER
-    if labels.ignore is not None:
-        found[labels.ignore] = 0
-    return found
-
-
 def compare_steps(request: LayersRequest | FoldersRequest) -> Generator[Step, None, Comparison]:
     """Compare what a request asks for; yields before it reads, and after every image.
 
@@ -163,96 +125,81 @@ def compare_steps(request: LayersRequest | FoldersRequest) -> Generator[Step, No
 
 
 def _compare_folders(request: FoldersRequest) -> Generator[Step, None, Comparison]:
-    from napari_micro_ktnet.measurement.evaluation import summarize, with_classes
+    from napari_micro_ktnet.measurement.evaluation import summarize
     from napari_micro_ktnet.measurement.label_folders import pair_folders
 
     folders = pair_folders(request.predictions, request.truth)
-    options = request.options
-    if not options.classes:
-        options = replace(options, classes=folders.classes or ONE_CLASS)
-        options = options if folders.classes else with_classes(folders.pairs, options)
-    reports = yield from _reports(folders.pairs, options, None)
+    options = with_classes(folders.pairs, request.options, folders.classes)
+    reports = yield from _reports(folders.pairs, options)
     evaluation = summarize(reports, options, folders.warnings)
     return Comparison(evaluation, folders.pairs, folders.images)
 
 
 def _compare_layers(request: LayersRequest) -> Generator[Step, None, Comparison]:
-    from napari_micro_ktnet.measurement.curve import threshold_curve
-    from napari_micro_ktnet.measurement.evaluation import summarize, with_classes
+    from napari_micro_ktnet.measurement.evaluation import summarize
 
     pairs = tuple(_pairs(request))
-    options = request.options
-    if not options.classes:
-        options = with_classes(pairs, replace(options, classes=ONE_CLASS))
-    errors: list[NDArray[np.uint8]] = []
-    reports = yield from _reports(pairs, options, errors)
-    evaluation = summarize(reports, options)
-    curve, of = None, request.probability_class or options.classes[0]
-    if request.probability is not None:
-        number = options.classes.index(of) + 1 if of in options.classes else 1
-        many = len(options.classes) > 1
-        truth = np.stack([(p.truth == number) if many else (p.truth != 0) for p in pairs])
-        ignored = [
-            np.zeros(t.shape, bool) if p.ignore is None else p.ignore
-            for p, t in zip(pairs, truth, strict=True)
-        ]
-        probability = np.asarray(request.probability).reshape(truth.shape)
-        curve = threshold_curve(probability, truth, ignore=np.stack(ignored))
-    shape = np.shape(request.truth)
-    return Comparison(evaluation, pairs, (), np.stack(errors).reshape(shape), curve, of)
+    options = with_classes(pairs, request.options)
+    compared: list[ComparedLabels] = []
+    reports = yield from _reports(pairs, options, compared)
+    errors = [error_map(c.prediction, c.truth, c.ignore, instances=options.instances) for c in compared]
+    return Comparison(
+        summarize(reports, options),
+        pairs,
+        errors=np.stack(errors).reshape(np.shape(request.truth)),
+        curve=_curve(request, options, compared),
+        curve_class=_curve_class(request, options),
+    )
 
 
 def _reports(
-    pairs: tuple[LabelPair, ...], options: EvaluationOptions, errors: list[NDArray[np.uint8]] | None
+    pairs: tuple[LabelPair, ...], options: EvaluationOptions, compared: list[ComparedLabels] | None = None
 ) -> Generator[Step, None, list[ImageReport]]:
-    """Compare pair by pair and keep the error maps where they are wanted."""
-    from napari_micro_ktnet.measurement.comparison import compare_labels
+    """Compare pair by pair and keep what was compared where it is wanted."""
+    from napari_micro_ktnet.measurement.evaluation import iter_evaluate
 
     reports: list[ImageReport] = []
-    for pair in pairs:
+    yield Step(0, len(pairs))
+    for labels, report in iter_evaluate(pairs, options):
+        if compared is not None:
+            compared.append(labels)
+        reports.append(report)
         yield Step(len(reports), len(pairs))
-        labels = load_pair(pair, options)
-        reports.append(compare_labels(labels, options))
-        if errors is not None:
-            errors.append(error_map(labels, instances=options.instances))
-    yield Step(len(reports), len(pairs))
     return reports
+
+
+def _curve_class(request: LayersRequest, options: EvaluationOptions) -> str:
+    named = request.probability_class
+    return named if named in options.classes else options.classes[0]
+
+
+def _curve(
+    request: LayersRequest, options: EvaluationOptions, compared: list[ComparedLabels]
+) -> ThresholdCurve | None:
+    from napari_micro_ktnet.measurement.curve import threshold_curve
+
+    if request.probability is None:
+        return None
+    number = options.classes.index(_curve_class(request, options)) + 1
+    truth = np.stack([c.truth > 0 if options.instances else c.truth == number for c in compared])
+    ignored = [np.zeros(c.truth.shape, bool) if c.ignore is None else c.ignore for c in compared]
+    probability = np.asarray(request.probability).reshape(truth.shape)
+    return threshold_curve(probability, truth, ignore=np.stack(ignored))
 
 
 def _pairs(request: LayersRequest) -> Iterator[LabelPair]:
     """One pair for a flat layer, one for every slice of a stack."""
     prediction, truth = np.asarray(request.prediction), np.asarray(request.truth)
-    flat = truth.ndim == 2
-    slices = zip(prediction[None] if flat else prediction, truth[None] if flat else truth, strict=True)
-    for z, (found, true) in enumerate(slices):
-        ignore = _ignored(request, true)
-        if request.not_annotated is not None:
-            # It would be taken for a class.
-            true = np.where(true == request.not_annotated, true.dtype.type(0), true)
-        if ignore is not None and ignore.all():
-            raise InputError(
-                f"Nothing is left to compare{'' if flat else f' in slice {z}'}: all pixels are left out. "
-                "Leave out less."
-            )
-        if request.options.instances:
-            found, true = _numbered(found), _numbered(true)
-        name = request.name if flat else f"{request.name} [{z}]"
-        yield LabelPair(found, true, name, ignore, request.pixel_size)
+    ignore = _ignored(request, truth.shape[-2:])
+    if truth.ndim == 2:
+        yield LabelPair(prediction, truth, request.name, ignore, request.pixel_size)
+        return
+    for z, (found, true) in enumerate(zip(prediction, truth, strict=True)):
+        yield LabelPair(found, true, f"{request.name} [{z}]", ignore, request.pixel_size)
 
 
-def _ignored(request: LayersRequest, truth: NDArray[Any]) -> NDArray[np.bool_] | None:
+def _ignored(request: LayersRequest, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
     parts = [] if request.region is None else [request.region]
     if request.outside is not None:
-        parts.append(resampled(request.outside, truth.shape))
-    if request.not_annotated is not None:
-        parts.append(truth == request.not_annotated)
+        parts.append(resampled(request.outside, shape))
     return np.logical_or.reduce(parts) if parts else None
-
-
-def _numbered(labels: NDArray[Any]) -> NDArray[Any]:
-    """Turn labels that say only where the class is into numbers of objects."""
-    from napari_micro_ktnet.measurement.objects import number_objects
-
-    high = int(labels.max())
-    alone = not np.any((labels != 0) & (labels != high))
-    return number_objects(labels != 0) if alone else labels

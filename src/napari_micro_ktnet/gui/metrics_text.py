@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from napari_micro_ktnet.gui.tables import Cell, ScoreRow, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,9 +13,6 @@ if TYPE_CHECKING:
     from napari_micro_ktnet.measurement.bias import Compared
     from napari_micro_ktnet.measurement.class_scores import ClassScores, Mean
     from napari_micro_ktnet.measurement.evaluation import Evaluation
-
-Cell = tuple[str, str]
-"""What is shown, and its tooltip."""
 
 _PIXELS = {
     "iou": ("IoU", "Intersection over union: TP / (TP + FP + FN)."),
@@ -60,22 +58,6 @@ _WHY = {
     "false": "n/a: the class is in the prediction only.",
     "compared": "n/a: it is not defined for these labels.",
 }
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    """One line.
-
-    Attributes
-    ----------
-    cells : tuple of (text, tooltip)
-        Up to four.
-    title : bool
-        It begins a section, and names its columns.
-    """
-
-    cells: tuple[Cell, ...]
-    title: bool = False
 
 
 def score_rows(result: Evaluation, name: str) -> list[ScoreRow]:
@@ -127,14 +109,6 @@ def unit_name(result: Evaluation) -> str:
 def number(value: float) -> str:
     """Write a score with three decimals, or n/a."""
     return "n/a" if math.isnan(value) else f"{value:.3f}"
-
-
-def plain(value: float, digits: int = 4) -> str:
-    """Write a quantity with some digits, or n/a."""
-    if math.isnan(value):
-        return "n/a"
-    # Never as a power of ten.
-    return f"{value:.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
 
 
 def why_missing(key: str, status: str, images: int) -> str:

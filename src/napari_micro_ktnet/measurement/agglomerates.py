@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from napari_micro_ktnet.errors import InputError
 Border = Literal["keep", "exclude", "weight"]
 
 _EIGHT = np.ones((3, 3), bool)
+_OBJECTS_A_STEP = 100
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,27 @@ def find_agglomerates(
         Labels are no integers, negative, empty or of another shape than `analysed`; or a least size in um
         is given without a pixel size.
     """
+    return _drained(iter_agglomerates(labels, options, analysed, pixel_size))
+
+
+def iter_agglomerates(
+    labels: ArrayLike,
+    options: ObjectOptions | None = None,
+    analysed: NDArray[np.bool_] | None = None,
+    pixel_size: tuple[float, float] | None = None,
+) -> Generator[tuple[int, int], None, NDArray[np.int32]]:
+    """Do the same as `find_agglomerates` in small steps, so that it can be stopped.
+
+    Yields
+    ------
+    done, total : int
+        Objects that were looked at for necks, and how many there are.
+
+    Raises
+    ------
+    InputError
+        As `find_agglomerates` does.
+    """
     options = options or ObjectOptions()
     values = check_labels(labels)
     least_area = _least_area(options, pixel_size)
@@ -107,12 +130,21 @@ def find_agglomerates(
         values = _fill_holes(values, analysed)
     objects = _components(values)
     if options.split is not None:
-        objects = split_objects(objects, options.split)
+        objects = yield from iter_split(objects, options.split)
     areas = np.bincount(objects.ravel())
     areas[0] = 0
     kept = areas >= max(least_area, 1)
     number = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
     return number[objects]
+
+
+def _drained(steps: Generator[object, None, NDArray[np.int32]]) -> NDArray[np.int32]:
+    """Give what a generator returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return np.asarray(stop.value)
 
 
 def check_labels(labels: ArrayLike) -> NDArray[Any]:
@@ -160,9 +192,18 @@ def split_objects(objects: NDArray[np.int32], depth: float) -> NDArray[np.int32]
     ndarray of int32, (Y, X)
         One part of a split object keeps its number, the others get new ones.
     """
+    return _drained(iter_split(objects, depth))
+
+
+def iter_split(
+    objects: NDArray[np.int32], depth: float
+) -> Generator[tuple[int, int], None, NDArray[np.int32]]:
+    """Do the same as `split_objects`, and yield after some objects how many are done, of how many."""
     out = objects.copy()
-    last = int(objects.max())
+    total = last = int(objects.max())
     for number, box in enumerate(ndimage.find_objects(objects), 1):
+        if number % _OBJECTS_A_STEP == 0:
+            yield number, total
         # A maximum is at most half the short side and a pixel's half high, a pass at least one pixel.
         if box is None or min(s.stop - s.start for s in box) <= 2 * depth + 1:
             continue

@@ -10,14 +10,13 @@ at 95 % of their length, and the larger of both directions counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from napari_micro_ktnet.measurement.objects import ObjectTable
 from napari_micro_ktnet.measurement.scores import ratio
 
 WIDTH_SHARE = 0.02
@@ -95,30 +94,33 @@ def compare_boundaries(
     BoundaryCounts
         Lengths and distances in the unit of `spacing`.
     """
-    first, second = _band(truth, width), _band(prediction, width)
-    intersection = int(np.count_nonzero(first & second))
-    union = int(np.count_nonzero(first)) + int(np.count_nonzero(second)) - intersection
-    points, lengths = zip(*(outline(mask, spacing) for mask in (truth, prediction)), strict=True)
-    total = float(lengths[0].sum() + lengths[1].sum())
-    if not (len(points[0]) and len(points[1])):
+    intersection, union = shared_band(truth, prediction, width)
+    (points, lengths), (others, weights) = (outlines(mask, spacing)[:2] for mask in (truth, prediction))
+    total = float(lengths.sum() + weights.sum())
+    if not (len(points) and len(others)):
         return BoundaryCounts(intersection, union, 0.0, total)
     near, farthest = 0.0, 0.0
-    for own, other, weight in ((*points, lengths[0]), (*points[::-1], lengths[1])):
-        distance, _ = cKDTree(other, balanced_tree=False).query(own)
+    for distance, weight in ((distances(points, others), lengths), (distances(others, points), weights)):
         near += float(weight[distance <= tolerance].sum())
-        farthest = max(farthest, _weighted_percentile(distance, weight))
+        farthest = max(farthest, weighted_percentile(distance, weight))
     return BoundaryCounts(intersection, union, near, total, farthest)
 
 
-def outline(
-    mask: NDArray[np.bool_], spacing: tuple[float, float] = (1.0, 1.0)
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Pieces of the outline of a mask.
+def distances(own: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distance of each point, ``(N, axes)``, to the nearest of `other`, ``(M, axes)``, which has some."""
+    distance: NDArray[np.float64] = cKDTree(other, balanced_tree=False).query(own, workers=-1)[0]
+    return distance
+
+
+def outlines(
+    labels: NDArray[np.integer] | NDArray[np.bool_], spacing: tuple[float, float] = (1.0, 1.0)
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[Any]]:
+    """Pieces of the outline of every object as if it were alone.
 
     Parameters
     ----------
-    mask : ndarray of bool, (Y, X)
-        What lies outside the array is background.
+    labels : ndarray of int or bool, (Y, X)
+        Object numbers, or the mask of one; what is 0 or outside the array is background.
     spacing : tuple of float
         Size of a pixel ``(y, x)``.
 
@@ -128,64 +130,55 @@ def outline(
         Corner of pixels ``(y, x)`` that each piece goes by; 0 is the outer corner of the first pixel.
     lengths : ndarray of float, (N,)
         Length of each piece.
+    owners : ndarray, (N,)
+        Label of the object that it belongs to.
     """
-    height, width = mask.shape
-    padded = np.zeros((height + 2, width + 2), np.uint8)
-    padded[1:-1, 1:-1] = mask
-    code = padded[:-1, :-1] * np.uint8(8)
-    code += padded[:-1, 1:] * np.uint8(4)
-    code += padded[1:, :-1] * np.uint8(2)
-    code += padded[1:, 1:]
-    flat = code.ravel()
-    where = np.flatnonzero((flat > 0) & (flat < 15))
-    y, x = np.divmod(where, width + 1)
-    return np.stack([y * spacing[0], x * spacing[1]], axis=1), _lengths(spacing)[flat[where]]
+    padded = np.pad(labels, 1)
+    block = [padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]]
+    y, x = np.nonzero((block[0] != block[1]) | (block[0] != block[2]) | (block[0] != block[3]))
+    corners = np.stack([part[y, x] for part in block])
+    pieces, lengths, owners = [], [], []
+    for i, label in enumerate(corners):
+        # Each label of a block counts once, at its first corner.
+        new = np.flatnonzero((label != 0) & ~(corners[:i] == label).any(axis=0))
+        code = np.array([8, 4, 2, 1]) @ (corners[:, new] == label[new])
+        pieces.append(new)
+        lengths.append(_lengths(spacing)[code])
+        owners.append(label[new])
+    where = np.concatenate(pieces)
+    points = np.stack([y[where] * spacing[0], x[where] * spacing[1]], axis=1)
+    return points, np.concatenate(lengths), np.concatenate(owners)
 
 
-def with_boundary_scores(
-    table: ObjectTable,
-    truth: NDArray[np.integer],
-    prediction: NDArray[np.integer],
-    tolerance: float,
-    spacing: tuple[float, float] = (1.0, 1.0),
-) -> ObjectTable:
-    """Add the boundary scores of every matched pair to a table.
+def weighted_percentile(distance: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+    """Least of some distances up to which 95 % of the weight lies."""
+    order = np.argsort(distance)
+    share = np.cumsum(weight[order]) / weight.sum()
+    return float(distance[order[min(int(np.searchsorted(share, PERCENTILE)), len(order) - 1)]])
 
-    Parameters
-    ----------
-    table : ObjectTable
-        Of one class, from `compare_objects` with the same two images.
-    truth, prediction : ndarray of int, (Y, X)
-        Object numbers, 0 = background.
-    tolerance, spacing
-        See `compare_boundaries`.
-    """
-    width = boundary_width(truth.shape)
-    columns = {name: getattr(table, name).copy() for name in ("boundary_iou", "nsd", "hd95")}
-    boxes = np.stack([table.top, table.left, table.bottom, table.right], axis=1)
-    predicted = np.flatnonzero(~table.in_truth)
-    row_of = dict(zip(table.label[predicted].tolist(), predicted.tolist(), strict=True))
-    for row in np.flatnonzero(table.in_truth & (table.matched > 0)).tolist():
-        other = row_of[int(table.matched[row])]
-        top, left = np.minimum(boxes[row, :2], boxes[other, :2])
-        bottom, right = np.maximum(boxes[row, 2:], boxes[other, 2:])
-        part = (slice(top, bottom), slice(left, right))
-        masks = truth[part] == table.label[row], prediction[part] == table.label[other]
-        found = compare_boundaries(*masks, tolerance, width, spacing)
-        for name, values in columns.items():
-            values[[row, other]] = getattr(found, name)
-    return replace(table, **columns)
+
+def shared_band(truth: NDArray[np.bool_], prediction: NDArray[np.bool_], width: int) -> tuple[int, int]:
+    """Count the pixels no farther than `width` from the outline in both masks, and in any."""
+    bands = _band(truth, width), _band(prediction, width)
+    return int(np.count_nonzero(bands[0] & bands[1])), int(np.count_nonzero(bands[0] | bands[1]))
 
 
 def _band(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     """Pixels of a mask that are no farther than `width` (chessboard) from its outline."""
-    if min(mask.shape) <= 2 * width:
+    side = 2 * width + 1
+    if min(mask.shape) < side:
         return mask
-    inner = mask.astype(np.uint8)
+    inner = np.pad(mask, width)
     for axis in (0, 1):
-        inner = ndimage.minimum_filter1d(inner, 2 * width + 1, axis, mode="constant", cval=0)
-    band: NDArray[np.bool_] = mask & (inner == 0)
-    return band
+        # Windows that are all set, first of 1 pixel, then of 2, 4, ... up to the side of the square.
+        window = 1
+        inner = inner.swapaxes(0, axis)
+        while window < side:
+            step = min(window, side - window)
+            inner = inner[:-step] & inner[step:]
+            window += step
+        inner = inner.swapaxes(0, axis)
+    return mask & ~inner
 
 
 def _lengths(spacing: tuple[float, float]) -> NDArray[np.float64]:
@@ -198,9 +191,3 @@ def _lengths(spacing: tuple[float, float]) -> NDArray[np.float64]:
     table[[0b0101, 0b1010]] = down
     table[[0b0110, 0b1001]] = 2 * corner
     return table
-
-
-def _weighted_percentile(distance: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
-    order = np.argsort(distance)
-    share = np.cumsum(weight[order]) / weight.sum()
-    return float(distance[order[min(int(np.searchsorted(share, PERCENTILE)), len(order) - 1)]])

@@ -12,9 +12,9 @@ from napari_micro_ktnet.measurement.boundary import (
     BoundaryCounts,
     boundary_width,
     compare_boundaries,
-    with_boundary_scores,
 )
 from napari_micro_ktnet.measurement.label_pairs import ComparedLabels, EvaluationOptions
+from napari_micro_ktnet.measurement.object_boundaries import with_boundary_scores
 from napari_micro_ktnet.measurement.objects import ObjectTable, compare_objects, join, number_objects
 from napari_micro_ktnet.measurement.scores import confusion_matrix
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,14 @@ from napari_micro_ktnet.measurement.class_scores import (
 from napari_micro_ktnet.measurement.comparison import ImageReport, compare_labels
 from napari_micro_ktnet.measurement.label_folders import as_pairs
 from napari_micro_ktnet.measurement.label_pairs import (
-    ONE_CLASS,
+    ComparedLabels,
     EvaluationOptions,
     LabelPair,
-    LabelSource,
     LengthUnit,
-    find_classes,
     load_pair,
+    with_classes,
 )
+from napari_micro_ktnet.measurement.label_values import LabelSource
 from napari_micro_ktnet.measurement.scores import overall_accuracy, overall_mcc
 
 Ignore = NDArray[np.bool_]
@@ -127,7 +127,18 @@ class Evaluation:
         OutputError
             It cannot be written.
         """
-        return export.write_rows(self.image_rows(), path)
+        rows = self.image_rows()
+        return export.write_csv(rows[0], rows, path)
+
+    def write_objects_csv(self, path: Path) -> Path:
+        """Write `object_rows` as CSV.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written.
+        """
+        return export.write_csv(export.OBJECT_COLUMNS, self.object_rows(), path)
 
 
 def evaluate(
@@ -137,6 +148,7 @@ def evaluate(
     classes: Sequence[str] | None = None,
     ignore: Ignore | Sequence[Ignore | None] | None = None,
     pixel_size: tuple[float, float] | Sequence[tuple[float, float] | None] | None = None,
+    not_annotated: int | None = None,
     instances: bool = False,
     tolerance: float = 2.0,
     tolerance_unit: LengthUnit = "px",
@@ -157,10 +169,13 @@ def evaluate(
         ``agglomerate``, or as many as the labels hold.
     ignore : ndarray of bool, (Y, X), optional
         True where pixels must not count (data bar, not annotated); one for each image of a sequence.
+    not_annotated : int, optional
+        Label of the truth, such as 255, where nobody looked: these pixels do not count.
     pixel_size : tuple of float, optional
         nm, ``(y, x)``, of the truth, for all images or one for each. If not given, what files say.
     instances : bool
-        Labels number objects of one class. Otherwise objects are the 8-connected components of each class.
+        Labels number objects of one class. Otherwise objects are the 8-connected components of each class,
+        and so they are on a side whose labels say only where the class is.
     tolerance : float
         For the normalised surface distance.
     tolerance_unit : {"px", "um"}
@@ -187,7 +202,8 @@ def evaluate(
     """
     pairs, names, warnings = as_pairs(prediction, truth, ignore, pixel_size)
     options = EvaluationOptions(
-        classes=tuple(classes or names or ONE_CLASS),
+        classes=tuple(classes or ()),
+        not_annotated=not_annotated,
         instances=instances,
         tolerance=tolerance,
         tolerance_unit=tolerance_unit,
@@ -196,36 +212,28 @@ def evaluate(
         mask_colors=mask_colors,
         seed=seed,
     )
-    if not (classes or names):
-        options = with_classes(pairs, options)
-    return summarize(list(iter_evaluate(pairs, options)), options, warnings)
+    options = with_classes(pairs, options, names)
+    return summarize([report for _, report in iter_evaluate(pairs, options)], options, warnings)
 
 
-def with_classes(pairs: Sequence[LabelPair], options: EvaluationOptions) -> EvaluationOptions:
-    """Options with the classes that the labels hold, for callers who cannot name them.
-
-    Raises
-    ------
-    InputError, DataError, ReadError
-        One side holds more classes than the other, or labels are no labels.
-    """
-    return options if options.instances else replace(options, classes=find_classes(pairs, options))
-
-
-def iter_evaluate(pairs: Iterable[LabelPair], options: EvaluationOptions) -> Iterator[ImageReport]:
-    """Compare images one after the other; `summarize` makes scores of all that is yielded.
+def iter_evaluate(
+    pairs: Iterable[LabelPair], options: EvaluationOptions
+) -> Iterator[tuple[ComparedLabels, ImageReport]]:
+    """Compare images one after the other; `summarize` makes scores of all reports.
 
     Parameters
     ----------
     pairs : iterable of LabelPair
         Read when their turn comes.
     options : EvaluationOptions
-        How; all classes are named.
+        How; all classes are named, as `with_classes` does.
 
     Yields
     ------
-    ImageReport
-        After each image.
+    labels : ComparedLabels
+        What was compared.
+    report : ImageReport
+        What came out.
 
     Raises
     ------
@@ -233,7 +241,8 @@ def iter_evaluate(pairs: Iterable[LabelPair], options: EvaluationOptions) -> Ite
         Labels are no labels, or prediction and truth do not fit together.
     """
     for pair in pairs:
-        yield compare_labels(load_pair(pair, options), options)
+        labels = load_pair(pair, options)
+        yield labels, compare_labels(labels, options)
 
 
 def summarize(
@@ -262,6 +271,11 @@ def summarize(
     told = list(warnings)
     if any(known) and not all(known):
         told.append(f"Only {sum(known)} of {len(known)} images have a pixel size: all lengths are in pixels.")
+    if options.not_annotated is not None and not any(r.confusion[1:].any() for r in reports):
+        told.append(
+            f"The truth holds no class at all besides {options.not_annotated}, which was said to mean "
+            "'not annotated': does it mean the class itself?"
+        )
     edges = options.size_edges if options.size_edges is not None else _edges(reports, unit)
     scored = [
         {name: class_scores(part, n, unit, edges) for n, name in enumerate(options.classes, 1)}

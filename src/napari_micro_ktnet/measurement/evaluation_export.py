@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict
 from io import StringIO
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +22,12 @@ from napari_micro_ktnet.measurement.class_scores import (
 )
 
 if TYPE_CHECKING:
+    from napari_micro_ktnet.measurement.comparison import ImageReport
     from napari_micro_ktnet.measurement.evaluation import Evaluation
 
 _FIRST = ("label", "matched", "iou", "verdict", "border")
-_PLACE = ("y", "x", "top", "left", "bottom", "right")
-_LAST = ("parts", "boundary_iou", "nsd")
+_LAST = ("y", "x", "top", "left", "bottom", "right", "parts", "boundary_iou", "nsd")
+OBJECT_COLUMNS = ("image", "side", "class", *_FIRST, "area_px", "ecd", *_LAST, "hd95")
 AVERAGING = {
     "pooled": "one confusion matrix, one set of objects and outlines over all images together",
     "mean_per_image": "mean of the scores of the images, n of them where the score is defined",
@@ -41,23 +44,13 @@ def to_dict(evaluation: Evaluation) -> dict[str, Any]:
         # A task with one class should not make its readers look up the name.
         pooled |= pooled[evaluation.classes[0]]
         means |= means[evaluation.classes[0]]
-    images = [
-        {
-            "name": report.name,
-            "shape": list(report.shape),
-            "pixel_size_nm": report.pixel_size,
-            "analysed_pixels": int(report.confusion.sum()),
-            "confusion": report.confusion.tolist(),
-            "classes": {name: _with_status(scores) for name, scores in classes.items()},
-        }
-        for report, classes in zip(evaluation.images, evaluation.per_image, strict=True)
-    ]
     found: dict[str, Any] = {
         "schema_version": 1,
         "classes": list(evaluation.classes),
         "images": len(evaluation.images),
         "length_unit": evaluation.unit,
         "settings": {
+            "not_annotated": options.not_annotated,
             "instances": options.instances,
             "tolerance": options.tolerance,
             "tolerance_unit": options.tolerance_unit,
@@ -70,7 +63,7 @@ def to_dict(evaluation: Evaluation) -> dict[str, Any]:
         "overall": asdict(evaluation.overall),
         "pooled": pooled,
         "mean_per_image": means,
-        "per_image": images,
+        "per_image": list(starmap(_image, zip(evaluation.images, evaluation.per_image, strict=True))),
         "objects": {
             "pooled": {name: asdict(scores.objects) for name, scores in evaluation.pooled.items()},
             "table": object_rows(evaluation),
@@ -94,20 +87,17 @@ def object_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
     rows = []
     for report in evaluation.images:
         table, scale = report.objects, length_of_pixel(report, evaluation.unit)
-        columns = {
-            "side": ["truth" if t else "prediction" for t in table.in_truth.tolist()],
-            "class": [evaluation.classes[n - 1] for n in table.class_number.tolist()],
-            **{name: getattr(table, name).tolist() for name in _FIRST},
-            "area_px": table.area.tolist(),
-            "ecd": (table.ecd * scale).tolist(),
-            **{name: getattr(table, name).tolist() for name in _PLACE},
-            **{name: getattr(table, name).tolist() for name in _LAST},
-            "hd95": (table.hd95 * scale).tolist(),
-        }
-        rows += [
-            {"image": report.name} | dict(zip(columns, row, strict=True))
-            for row in zip(*columns.values(), strict=True)
-        ]
+        columns = (
+            [report.name] * len(table),
+            ["truth" if t else "prediction" for t in table.in_truth.tolist()],
+            [evaluation.classes[n - 1] for n in table.class_number.tolist()],
+            *(getattr(table, name).tolist() for name in _FIRST),
+            table.area.tolist(),
+            (table.ecd * scale).tolist(),
+            *(getattr(table, name).tolist() for name in _LAST),
+            (table.hd95 * scale).tolist(),
+        )
+        rows += [dict(zip(OBJECT_COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)]
     return rows
 
 
@@ -116,13 +106,24 @@ def write_json(evaluation: Evaluation, path: Path) -> Path:
     return write_bytes(path, json.dumps(to_dict(evaluation), indent=1, allow_nan=False).encode())
 
 
-def write_rows(rows: list[dict[str, Any]], path: Path) -> Path:
-    """Write rows of equal keys as CSV; what is not defined is left empty."""
+def write_csv(columns: Iterable[str], rows: list[dict[str, Any]], path: Path) -> Path:
+    """Write rows of these keys as CSV; what is not defined is left empty."""
     text = StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
     writer.writeheader()
     writer.writerows(_cleaned(row) for row in rows)
     return write_bytes(path, text.getvalue().encode())
+
+
+def _image(report: ImageReport, classes: dict[str, ClassScores]) -> dict[str, Any]:
+    return {
+        "name": report.name,
+        "shape": list(report.shape),
+        "pixel_size_nm": report.pixel_size,
+        "analysed_pixels": int(report.confusion.sum()),
+        "confusion": report.confusion.tolist(),
+        "classes": {name: _with_status(scores) for name, scores in classes.items()},
+    }
 
 
 def _with_status(scores: ClassScores) -> dict[str, Any]:

@@ -138,14 +138,15 @@ def _largest(parts: Sequence[Part], unit: Unit) -> Largest | None:
     if not filled:
         return None
     part = max(filled, key=lambda p: p.table["area_px"].max() * p.pixel_area(unit))
-    row = part.table.rows()[int(part.table["area_px"].argmax())]
+    row = int(part.table["area_px"].argmax())
+    known = part.pixel_size is not None
     return Largest(
         field=part.name,
-        object=row["object"],
-        ecd_um=row.get("ecd_um"),
-        feret_max_um=row.get("feret_max_um"),
-        ecd_px=row["ecd_px"],
-        at_border=row["border"],
+        object=int(part.table["object"][row]),
+        ecd_um=float(part.table["ecd_um"][row]) if known else None,
+        feret_max_um=float(part.table["feret_max_um"][row]) if known else None,
+        ecd_px=float(part.table["ecd_px"][row]),
+        at_border=bool(part.table["border"][row]),
     )
 
 

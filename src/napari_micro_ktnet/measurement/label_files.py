@@ -37,10 +37,10 @@ def load_field(
     Parameters
     ----------
     labels : array, SEMImage or path
-        ``(Y, X)``.
+        ``(Y, X)``. Of an image that was read from a file the record beside that file counts, too.
     pixel_size : float or tuple of float, optional
         nm or ``(y, x)`` nm; counts where neither the label file, nor the record beside it, nor the image
-        says it.
+        says it, or where that is only an estimate.
     image : array, SEMImage or path, optional
         Its data bar is left out.
     analysed : ndarray of bool, (Y, X), optional
@@ -55,8 +55,8 @@ def load_field(
     ReadError, DataError
         A file cannot be read, or the record beside it is none.
     """
-    path = Path(labels) if isinstance(labels, (str, os.PathLike)) else None
-    source = read_sem(path) if path else labels
+    path = _path_of(labels)
+    source = read_sem(path) if path and not isinstance(labels, SEMImage) else labels
     record = _read_record(path) if path else None
     try:
         values = _values(source)
@@ -70,17 +70,24 @@ def load_field(
             if picture.data_bar:
                 mask = np.ones(values.shape, bool) if mask is None else mask.copy()
                 mask[picture.analysed_rows.stop :] = False
-        size, warnings = _choose(found, pixel_size)
+        estimated = record is not None and record.estimated
+        size, warnings = _choose([] if estimated and pixel_size is not None else found, pixel_size)
     except InputError as error:
         if path is None:
             raise
         raise InputError(f"{path}: {error}") from error
-    if record and record.estimated:
+    if estimated and pixel_size is None:
         warnings.append(
             "The pixel size is only an estimate from the magnification; check it on the scale bar."
         )
     own = source.name.removesuffix(LABELS_ENDING) if isinstance(source, SEMImage) else ""
     return LabelField(values, own or name, str(path) if path else "", size, mask, grey, tuple(warnings))
+
+
+def _path_of(labels: LabelSource) -> Path | None:
+    if isinstance(labels, SEMImage):
+        return labels.path
+    return Path(labels) if isinstance(labels, (str, os.PathLike)) else None
 
 
 def record_path(path: Path) -> Path | None:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from napari_micro_ktnet.errors import InputError
-from napari_micro_ktnet.sem import SEMImage, read_sem
-from napari_micro_ktnet.sem.masks import MOST_CLASSES, Colors, mask_values
+from napari_micro_ktnet.measurement.label_grids import Grid, grid_problem, resampled
+from napari_micro_ktnet.measurement.label_values import (
+    Labels,
+    LabelSource,
+    class_problem,
+    is_mask,
+    largest,
+    read_labels,
+)
+from napari_micro_ktnet.measurement.objects import number_objects
+from napari_micro_ktnet.sem.masks import Colors
 
-LabelSource = SEMImage | ArrayLike | str | os.PathLike[str]
 LengthUnit = Literal["px", "um"]
 
 ONE_CLASS = ("agglomerate",)
-
-# Pixel sizes and ratios of sides count as equal up to this.
-_SAME = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +50,18 @@ class LabelPair:
     ignore: NDArray[np.bool_] | None = None
     pixel_size: tuple[float, float] | None = None
 
+    def __post_init__(self) -> None:
+        size = self.pixel_size
+        if size is not None and not (len(size) == 2 and all(np.isfinite(s) and s > 0 for s in size)):
+            raise InputError(f"The pixel size must be two numbers above 0 in nm (y, x), found {size}.")
+
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How to compare; see `napari_micro_ktnet.evaluate`."""
+    """How to compare; see `napari_micro_ktnet.evaluate`. Without `classes`, `with_classes` finds them."""
 
-    classes: tuple[str, ...] = ONE_CLASS
+    classes: tuple[str, ...] = ()
+    not_annotated: int | None = None
     instances: bool = False
     tolerance: float = 2.0
     tolerance_unit: LengthUnit = "px"
@@ -67,6 +77,12 @@ class EvaluationOptions:
             raise InputError(
                 f"The unit of the tolerance must be 'px' or 'um', found {self.tolerance_unit!r}."
             )
+        if self.not_annotated is not None and self.not_annotated < 1:
+            raise InputError(
+                f"The label for 'not annotated' must be 1 or more, found {self.not_annotated}: 0 is matrix."
+            )
+        if len(set(self.classes)) < len(self.classes):
+            raise InputError(f"Two classes have the same name: {', '.join(self.classes)}.")
         if self.instances and len(self.classes) > 1:
             raise InputError(
                 f"Instance labels hold objects of one class, but {len(self.classes)} classes were named "
@@ -100,194 +116,111 @@ class ComparedLabels:
     pixel_size: tuple[float, float] | None
 
 
+def with_classes(
+    pairs: Sequence[LabelPair], options: EvaluationOptions, known: Sequence[str] = ()
+) -> EvaluationOptions:
+    """Options with classes: those that are named, those of the colours, `known` ones, or what labels hold.
+
+    Raises
+    ------
+    InputError, DataError, ReadError
+        One side holds more classes than the other, or labels are no labels.
+    """
+    names = options.classes or tuple(options.mask_colors or known)
+    if not names:
+        names = ONE_CLASS if options.instances else _found_classes(pairs, options)
+    return replace(options, classes=names)
+
+
 def load_pair(pair: LabelPair, options: EvaluationOptions) -> ComparedLabels:
     """Read, check and bring to one grid.
+
+    Parameters
+    ----------
+    pair : LabelPair
+        What to compare.
+    options : EvaluationOptions
+        How; all classes are named.
 
     Raises
     ------
     InputError, DataError, ReadError
         A file cannot be read, labels are no labels, or the two do not fit together.
     """
-    (prediction, own), (truth, size) = (
-        _labels(source, f"{side} {pair.name}".strip(), options)
-        for side, source in (("prediction", pair.prediction), ("truth", pair.truth))
+    prediction, truth = _read_sides(pair, options)
+    # Who names the pixel size knows better than the files.
+    own, grid = (
+        Grid(side.values.shape, None if pair.pixel_size else side.pixel_size) for side in (prediction, truth)
     )
-    if prediction.shape != truth.shape and not options.resample:
-        raise InputError(_different_shapes(pair.name, prediction.shape, truth.shape))
-    if pair.pixel_size is not None:
-        # Who names the pixel size knows better than the files.
-        own = size = None
-    _check_scale(pair.name, (prediction, own), (truth, size))
-    ignore = None if pair.ignore is None else np.asarray(pair.ignore, bool)
-    if ignore is not None and ignore.shape not in (prediction.shape, truth.shape):
-        raise InputError(
-            f"The ignore mask{f' of {pair.name}' if pair.name else ''} has the shape {ignore.shape}. "
-            f"Expected {truth.shape}, that of the labels."
-        )
-    if prediction.shape != truth.shape:
-        prediction = resampled(prediction, truth.shape)
-        own = None
-    if ignore is not None and ignore.shape != truth.shape:
-        ignore = resampled(ignore, truth.shape)
-    if ignore is not None and ignore.all():
-        raise InputError(
-            f"All pixels of {pair.name or 'the image'} are to be ignored. Leave some to compare."
-        )
-    return ComparedLabels(pair.name, prediction, truth, ignore, pair.pixel_size or size or own)
-
-
-def resampled(image: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """Bring an image ``(Y, X)`` to another number of pixels, each taking the nearest value."""
-    rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(int) for new, old in zip(shape, image.shape, strict=True)
+    problem, resampling = grid_problem(own, grid)
+    if problem and not (resampling and options.resample):
+        advice = " Resample (--resample, resample=True) to bring the prediction to the pixels of the truth."
+        raise InputError(f"{pair.name + ': ' if pair.name else ''}{problem}{advice if resampling else ''}")
+    return ComparedLabels(
+        pair.name,
+        resampled(_values(prediction, options), grid.shape),
+        _values(truth, options),
+        _ignored(pair, truth, own),
+        pair.pixel_size or grid.pixel_size or own.on(grid.shape).pixel_size,
     )
-    return image[np.ix_(rows, columns)]
 
 
-def find_classes(pairs: Sequence[LabelPair], options: EvaluationOptions) -> tuple[str, ...]:
-    """Names of the classes that the labels hold, where the caller names none; reads every file.
+def _read_sides(pair: LabelPair, options: EvaluationOptions) -> tuple[Labels, Labels]:
+    """Read prediction and truth; only the truth has pixels that are not annotated."""
+    read = partial(read_labels, instances=options.instances, colors=options.mask_colors)
+    return (
+        read(pair.prediction, f"prediction {pair.name}".strip()),
+        read(pair.truth, f"truth {pair.name}".strip(), not_annotated=options.not_annotated),
+    )
 
-    Raises
-    ------
-    InputError
-        One side holds more classes than the other.
-    """
-    if options.mask_colors:
-        return tuple(options.mask_colors)
-    highest = {"prediction": 1, "truth": 1}
+
+def _found_classes(pairs: Sequence[LabelPair], options: EvaluationOptions) -> tuple[str, ...]:
+    """Names of the classes that the labels hold; reads every file."""
     values: dict[str, set[int]] = {"prediction": set(), "truth": set()}
     for pair in pairs:
-        for side in highest:
-            what = f"{side} {pair.name}".strip()
-            labels = read_labels(getattr(pair, side), what, options)[0]
-            if labels.max() > MOST_CLASSES and len(_two_values(labels)) > 1:
-                raise InputError(
-                    f"The {what} holds labels up to {int(labels.max())}. Expected classes from 0 "
-                    f"to at most {MOST_CLASSES}. If every object has a label of its own, say that these are "
-                    "instances."
-                )
-            values[side] |= _two_values(labels)
-    if all(len(v) <= 1 for v in values.values()):
+        for side, labels in zip(values, _read_sides(pair, options), strict=True):
+            found = largest(labels.values)
+            if problem := class_problem((), {labels.what: found}):
+                raise InputError(problem)
+            values[side] |= found
+    if problem := class_problem((), values):
+        raise InputError(problem)
+    if all(map(is_mask, values.values())):
         return ONE_CLASS
-    highest = {side: max(v, default=0) for side, v in values.items()}
-    if highest["prediction"] != highest["truth"]:
-        raise InputError(
-            f"The prediction holds labels up to {highest['prediction']}, the truth up to {highest['truth']}: "
-            "one of them has more classes. Name all classes besides matrix, in the order of their labels, if "
-            "this is meant; otherwise compare labels of the same classes."
-        )
-    return tuple(f"class {i}" for i in range(1, highest["truth"] + 1))
+    return tuple(f"class {i}" for i in range(1, max(set.union(*values.values())) + 1))
 
 
-def _two_values(labels: NDArray[np.integer]) -> set[int]:
-    """Find the largest label and, if there are several, the second largest, besides 0."""
-    high = int(labels.max())
-    low = int(labels.max(initial=0, where=labels != high))
-    return {high, low} - {0}
-
-
-def _labels(
-    source: LabelSource, what: str, options: EvaluationOptions
-) -> tuple[NDArray[np.integer], tuple[float, float] | None]:
-    labels, size = read_labels(source, what, options)
+def _values(labels: Labels, options: EvaluationOptions) -> NDArray[np.integer]:
+    """Bring labels to class numbers, or to numbers of objects."""
+    values, found = labels.values, largest(labels.values)
     if options.instances:
-        if int(labels.max()) > max(labels.size, 2**16):
+        if max(found, default=0) > max(values.size, 2**16):
             raise InputError(
-                f"The {what} holds instance labels up to {int(labels.max())}, more than it has pixels. "
+                f"The {labels.what} holds instance labels up to {max(found)}, more than it has pixels. "
                 "Number its objects from 1 without gaps."
             )
-        return labels, size
-    if len(options.classes) == 1 and labels.max() > 1 and len(_two_values(labels)) == 1:
-        # Such as 0 and 255.
-        labels = (labels > 0).astype(np.uint8)
-    if labels.max() > len(options.classes):
+        return number_objects(values > 0) if is_mask(found) else values
+    if problem := class_problem(options.classes, {labels.what: found}):
+        raise InputError(problem)
+    return (values > 0).astype(np.uint8) if len(options.classes) == 1 else values
+
+
+def _ignored(pair: LabelPair, truth: Labels, prediction: Grid) -> NDArray[np.bool_] | None:
+    """Find the pixels of the truth that do not count."""
+    shape = truth.values.shape
+    ignore = None if pair.ignore is None else np.asarray(pair.ignore, bool)
+    if ignore is not None and ignore.shape not in (shape, prediction.shape):
         raise InputError(
-            f"The {what} holds labels up to {int(labels.max())}. Expected 0 (matrix) to "
-            f"{len(options.classes)} ({', '.join(options.classes)}). Name all classes besides matrix in the "
-            "order of their labels; if every object has a label of its own, say that these are instances."
+            f"The ignore mask{f' of {pair.name}' if pair.name else ''} has the shape {ignore.shape}. "
+            f"Expected {shape}, that of the labels."
         )
-    return labels, size
-
-
-def read_labels(
-    source: LabelSource, what: str, options: EvaluationOptions
-) -> tuple[NDArray[np.integer], tuple[float, float] | None]:
-    """Read labels ``(Y, X)`` and their pixel size, and check that they are labels.
-
-    Raises
-    ------
-    InputError, DataError, ReadError
-        They are not.
-    """
-    image = source
-    if isinstance(source, (str, os.PathLike)):
-        image = read_sem(Path(source))
-    size = None
-    if isinstance(image, SEMImage):
-        # An estimate, such as from the print size of a PNG, would make wrong micrometres.
-        size = None if image.pixel_size_source == "estimated" else image.pixel_size
-        of_file = isinstance(source, (str, os.PathLike)) and not (options.instances and not image.rgb)
-        image = mask_values(image, options.mask_colors) if of_file else image.pixels
-    labels = np.asarray(image)
-    if labels.dtype == bool:
-        labels = labels.astype(np.uint8)
-    if labels.dtype.kind not in "ui":
+    masks = [truth.unknown] if ignore is None else [truth.unknown, resampled(ignore, shape)]
+    known = [mask for mask in masks if mask is not None]
+    if not known:
+        return None
+    ignored: NDArray[np.bool_] = np.logical_or.reduce(known)
+    if ignored.all():
         raise InputError(
-            f"The {what} has the type {labels.dtype}. Expected integer labels: apply a threshold if these "
-            "are probabilities, or convert with .astype('uint8') if they are whole numbers."
+            f"All pixels of {pair.name or 'the image'} are left out or not annotated. Leave some to compare."
         )
-    if labels.ndim != 2:
-        raise InputError(
-            f"The {what} has the shape {labels.shape}. Expected one label image (Y, X); give the slices of a "
-            "stack as a list."
-        )
-    if labels.size == 0:
-        raise InputError(f"The {what} is empty (shape {labels.shape}). Expected at least one pixel.")
-    if labels.dtype.kind == "i" and labels.min() < 0:
-        raise InputError(f"The {what} holds the negative label {int(labels.min())}. Expected 0 and more.")
-    return labels, size
-
-
-def _different_shapes(name: str, prediction: tuple[int, ...], truth: tuple[int, ...]) -> str:
-    text = f"{name + ': the' if name else 'The'} prediction has the shape {prediction}, the truth {truth}. "
-    if _same_field(prediction, truth):
-        return text + (
-            f"They seem to show the same field at another scale ({truth[0] / prediction[0]:.4g} : 1): say "
-            "--resample (resample=True) to bring the prediction to the pixels of the truth "
-            "by nearest neighbour."
-        )
-    return text + (
-        "Their proportions differ, so that they do not show the same field. Compare labels of the same "
-        "image; a data bar must be in both or in neither."
-    )
-
-
-def _same_field(prediction: tuple[int, ...], truth: tuple[int, ...]) -> bool:
-    """Whether two shapes may be the same field at two scales, one pixel more or less being rounding."""
-    if prediction == truth:
-        return True
-    scale = truth[1] / prediction[1]
-    agrees = abs(truth[0] - prediction[0] * scale) <= max(1, scale) + _SAME * truth[0]
-    return agrees and (truth[0] > prediction[0]) == (truth[1] > prediction[1])
-
-
-def _check_scale(
-    name: str,
-    prediction: tuple[NDArray[np.integer], tuple[float, float] | None],
-    truth: tuple[NDArray[np.integer], tuple[float, float] | None],
-) -> None:
-    """Refuse fields that differ in physical size."""
-    (first, own), (second, other) = prediction, truth
-    if own is None or other is None:
-        if not _same_field(first.shape, second.shape):
-            raise InputError(_different_shapes(name, first.shape, second.shape))
-        return
-    for i in (0, 1):
-        extents = first.shape[i] * own[i], second.shape[i] * other[i]
-        tolerance = _SAME + 1 / min(first.shape[i], second.shape[i])
-        if abs(extents[0] / extents[1] - 1) > tolerance:
-            raise InputError(
-                f"{f'{name}: the' if name else 'The'} prediction has {first.shape} pixels of {own[0]:g} x "
-                f"{own[1]:g} nm, the truth {second.shape} pixels of {other[0]:g} x {other[1]:g} nm: they "
-                "show fields of different size. Compare labels of the same image, or correct the pixel size."
-            )
+    return ignored

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -20,6 +21,7 @@ from napari_micro_ktnet.measurement.limits import Limits
 from napari_micro_ktnet.measurement.summary import (
     Confidence,
     FieldScatter,
+    MagnificationGroup,
     MeasurementRecord,
     PooledSummary,
     ScatterRecord,
@@ -92,23 +94,53 @@ def pool(
     options = options or MeasureOptions()
     if not fields:
         raise InputError("There is no field to measure. Give the labels of at least one.")
+    pooled = _pooled(fields, options, warnings)
+    record = MeasurementRecord(
+        parameters={"connectivity": 8, **asdict(options.objects), "d_star_um": options.d_star_um}
+        | {"seed": options.seed},
+        fields=tuple(f.summary for f in fields),
+        pooled=pooled,
+        groups=_groups(fields, options),
+        verdict=judge(pooled, limits) if limits else None,
+        versions={name: version(name) for name in _PACKAGES},
+    )
+    return Measurement(tuple(fields), record)
+
+
+def _pooled(
+    fields: Sequence[FieldMeasurement], options: MeasureOptions, warnings: Sequence[str] = ()
+) -> PooledSummary:
     parts = [Part(f.summary.name, f.table, f.region, f.pixel_size) for f in fields]
-    pooled = PooledSummary(
+    return PooledSummary(
         **figures(parts, options.d_star_um),
         warnings=(*warnings, *_warnings(parts)),
         fields=len(fields),
         scatter=_scatter(fields),
         confidence=_confidence(parts, options.seed),
     )
-    record = MeasurementRecord(
-        parameters={"connectivity": 8, **asdict(options.objects), "d_star_um": options.d_star_um}
-        | {"seed": options.seed},
-        fields=tuple(f.summary for f in fields),
-        pooled=pooled,
-        verdict=judge(pooled, limits) if limits else None,
-        versions={name: version(name) for name in _PACKAGES},
+
+
+def _groups(fields: Sequence[FieldMeasurement], options: MeasureOptions) -> tuple[MagnificationGroup, ...]:
+    """Fields whose pixel sizes are within 10 % of the smallest among them, from fine to coarse."""
+    sizes = {i: math.sqrt(f.pixel_size[0] * f.pixel_size[1]) for i, f in enumerate(fields) if f.pixel_size}
+    members: list[list[int]] = []
+    for i in sorted(sizes, key=lambda i: sizes[i]):
+        if members and sizes[i] <= _MAGNIFICATIONS_DIFFER * sizes[members[-1][0]]:
+            members[-1].append(i)
+        else:
+            members.append([i])
+    if unknown := [i for i in range(len(fields)) if i not in sizes]:
+        members.append(unknown)
+    if len(members) < 2:
+        return ()
+    return tuple(
+        MagnificationGroup(
+            pixel_sizes_nm=(sizes[group[0]], sizes[group[-1]]) if group[0] in sizes else None,
+            fields=tuple(sorted(group)),
+            pooled=_pooled([fields[i] for i in sorted(group)], options),
+        )
+        for group in members
     )
-    return Measurement(tuple(fields), record)
 
 
 def objects_csv(fields: Sequence[FieldMeasurement]) -> str:
@@ -140,7 +172,8 @@ def _warnings(parts: Sequence[Part]) -> list[str]:
     if known and max(known) > _MAGNIFICATIONS_DIFFER * min(known):
         warnings.append(
             f"Fields of different magnification are pooled (pixels of {min(known):g} to {max(known):g} nm): "
-            "small objects are seen in the finer ones only. Set a least size that all of them show."
+            "small objects are seen in the finer ones only. Look at the groups of one magnification, or set "
+            "a least size that all of them show."
         )
     if unit_of(parts) == "um" or same_scale(parts):
         weights = column(parts, "weight")

@@ -207,12 +207,31 @@ class PooledSummary(Summary):
     confidence: Confidence
 
 
+class MagnificationGroup(_Frozen):
+    """Fields of one magnification, where there are several.
+
+    Attributes
+    ----------
+    pixel_sizes_nm : tuple of float or None
+        Smallest and largest; None for the fields whose pixel size is not known.
+    fields : tuple of int
+        Their places in `MeasurementRecord.fields`, from 0.
+    pooled : PooledSummary
+        They alone.
+    """
+
+    pixel_sizes_nm: tuple[float, float] | None
+    fields: tuple[int, ...]
+    pooled: PooledSummary
+
+
 class MeasurementRecord(_Frozen):
-    """What is written as JSON."""
+    """What is written as JSON; `groups` is empty where all fields have the same magnification."""
 
     schema_version: Literal[1] = 1
     parameters: dict[str, Any]
     fields: tuple[FieldSummary, ...]
     pooled: PooledSummary
+    groups: tuple[MagnificationGroup, ...] = ()
     verdict: Verdict | None = None
     versions: dict[str, str]
