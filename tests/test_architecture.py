@@ -31,6 +31,8 @@ MAY_IMPORT = {
     "predict": FOUNDATION | {"sem", "model"},
     "training": FOUNDATION | {"sem", "model", "predict", "measurement"},
     "batch": FOUNDATION | CORE,
+    "report": FOUNDATION | {"sem", "measurement", "batch"},
+    "experiments": FOUNDATION | CORE | {"batch"},
     "demo": FOUNDATION | CORE | {"batch"},
     # The lazy public API.
     "__init__": FOUNDATION | CORE | {"triton_guard"},
@@ -94,7 +96,7 @@ def test_import_of_package_is_light() -> None:
     assert not loaded & (INTERFACE_LIBRARIES | NETWORK_LIBRARIES)
 
 
-@pytest.mark.parametrize("room", ["errors", "files", "sem", "synthetic", "measurement"])
+@pytest.mark.parametrize("room", ["errors", "files", "sem", "synthetic", "measurement", "report"])
 def test_rooms_without_network_do_not_load_torch(room: str) -> None:
     modules = modules_of(room)
     assert modules
@@ -102,7 +104,7 @@ def test_rooms_without_network_do_not_load_torch(room: str) -> None:
 
 
 def test_rooms_with_network_do_not_load_an_interface() -> None:
-    rooms = [room for room in MAY_IMPORT if room in NETWORK_ROOMS | {"batch", "demo"}]
+    rooms = [room for room in MAY_IMPORT if room in NETWORK_ROOMS | {"batch", "demo", "experiments"}]
     loaded = modules_loaded_by(*(name for room in rooms for name in modules_of(room)))
     assert "torch" in loaded
     assert not loaded & INTERFACE_LIBRARIES

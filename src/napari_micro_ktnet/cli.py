@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from napari_micro_ktnet import __version__
-from napari_micro_ktnet._cli import commands, evaluate, measure, pretrain, training
+from napari_micro_ktnet._cli import batch, commands, evaluate, experiment, measure, pretrain, training
 from napari_micro_ktnet.errors import DataError, FetchError, InputError, MicroKTNetError, ModelError
 from napari_micro_ktnet.predict.tiles import OVERLAP
 
@@ -79,6 +79,8 @@ def build_parser() -> argparse.ArgumentParser:
     pretrain.add_parsers(sub, common)
     evaluate.add_parsers(sub, common)
     measure.add_parsers(sub, common)
+    experiment.add_parsers(sub, common)
+    _batch(sub, common)
     _info(sub, common)
     _models(sub, common)
     return parser
@@ -98,6 +100,17 @@ def _demo(sub: _Sub[argparse.ArgumentParser], common: argparse.ArgumentParser) -
 def _segment(sub: _Sub[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     p = sub.add_parser("segment", parents=[common], help="segment SEM images into label files")
     p.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="image files and folders")
+    _segmenting_options(p)
+    p.set_defaults(run=commands.segment)
+
+
+def _batch(sub: _Sub[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    p = batch.add_parser(sub, common)
+    _segmenting_options(p)
+    measure.add_object_options(p)
+
+
+def _segmenting_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--output", required=True, type=Path, metavar="DIR")
     p.add_argument("--model", default="starter", metavar="NAME|PATH")
     p.add_argument("--threshold", type=_share, default=0.5, metavar="F", help="0 to 1 (default 0.5)")
@@ -111,7 +124,6 @@ def _segment(sub: _Sub[argparse.ArgumentParser], common: argparse.ArgumentParser
     p.add_argument("--rescale", action="store_true", help="bring images to the model's pixel size first")
     p.add_argument("--save-probability", action="store_true", help="write <stem>_probability.tif too")
     p.add_argument("--save-overlay", action="store_true", help="write <stem>_overlay.png too")
-    p.set_defaults(run=commands.segment)
 
 
 def _info(sub: _Sub[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:

@@ -8,17 +8,12 @@ import pytest
 from PIL import Image
 
 from helpers import blobs, pixel_model
-from napari_micro_ktnet.batch.overlay import (
-    FALSE_NEGATIVE,
-    FALSE_POSITIVE,
-    TRUE_POSITIVE,
-    class_overlay,
-    error_overlay,
-)
+from napari_micro_ktnet.batch.overlay import class_overlay, error_overlay
 from napari_micro_ktnet.batch.plan import plan_files
 from napari_micro_ktnet.batch.segmentation import FileDone, OutputOptions, iter_segment_files
 from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.files import file_sha256
+from napari_micro_ktnet.measurement.error_map import error_map
 from napari_micro_ktnet.model.spec import LabelClass
 from napari_micro_ktnet.sem import read_sem, write_image
 
@@ -159,10 +154,11 @@ def test_threshold_is_checked_before_any_work(tmp_path: Path) -> None:
 
 
 def test_error_colours() -> None:
-    grey = np.zeros((1, 4), np.uint8)
-    prediction, truth = np.array([[1, 0, 1, 0]], bool), np.array([[1, 1, 0, 0]], bool)
-    picture = error_overlay(grey, prediction, truth)
-    wanted = [TRUE_POSITIVE, FALSE_NEGATIVE, FALSE_POSITIVE, (0, 0, 0)]
+    grey = np.zeros((1, 5), np.uint8)
+    prediction, truth = np.array([[1, 0, 1, 0, 2]]), np.array([[1, 1, 0, 0, 1]])
+    picture = error_overlay(grey, error_map(prediction, truth))
+    # Yellow found, green missed, red false, nothing, blue wrong class.
+    wanted = [(255, 221, 0), (0, 200, 0), (230, 30, 30), (0, 0, 0), (47, 155, 255)]
     assert picture[0].tolist() == [[int(0.55 * c) for c in color] for color in wanted]
 
 

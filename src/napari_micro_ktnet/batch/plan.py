@@ -31,7 +31,7 @@ class PlannedFile:
     stem: str
 
 
-def plan_files(inputs: Sequence[str | Path]) -> tuple[PlannedFile, ...]:
+def plan_files(inputs: Sequence[str | Path], reserved: Sequence[str] = ()) -> tuple[PlannedFile, ...]:
     """List the images of files and folders.
 
     Parameters
@@ -40,6 +40,8 @@ def plan_files(inputs: Sequence[str | Path]) -> tuple[PlannedFile, ...]:
         Files are taken whatever they are called, missing ones too, so that each gets its own
         error later. Of folders the image files in them, not in subfolders; labels that an
         earlier run wrote there are left out.
+    reserved : sequence of str
+        Stems that no file may have.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def plan_files(inputs: Sequence[str | Path]) -> tuple[PlannedFile, ...]:
     if not paths:
         raise InputError("No input was given. Name at least one image file or folder.")
     paths = list(dict.fromkeys(paths))
-    return tuple(PlannedFile(p, s) for p, s in zip(paths, _unique_stems(paths), strict=True))
+    return tuple(PlannedFile(p, s) for p, s in zip(paths, _unique_stems(paths, reserved), strict=True))
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -105,13 +107,13 @@ def _natural(path: Path) -> tuple[list[str | int], str]:
     return [int(part) if odd % 2 else part for odd, part in enumerate(parts)], path.name
 
 
-def _unique_stems(paths: Sequence[Path]) -> list[str]:
+def _unique_stems(paths: Sequence[Path], reserved: Sequence[str]) -> list[str]:
     # File systems that ignore case would let A.tif and a.tif overwrite each other.
     same = Counter(p.stem.lower() for p in paths)
     stems = [
         p.stem if same[p.stem.lower()] == 1 else f"{p.stem}_{p.suffix.lstrip('.').lower()}" for p in paths
     ]
-    taken: set[str] = set()
+    taken = {name.lower() for name in reserved}
     for i, stem in enumerate(stems):
         name, number = stem, 2
         while name.lower() in taken:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,16 +110,17 @@ def iter_segment_files(
     make_options({k: v for k, v in predict.items() if k not in ("region", "match_pixel_size")})
     for file in files:
         try:
-            records = yield from _segment_file(file, Path(output), model, options, predict)
+            records = yield from segment_file(file, Path(output), model, options, predict)
         except MicroKTNetError as error:
             yield FileDone(file, (), error)
         else:
             yield FileDone(file, records)
 
 
-def _segment_file(
-    file: PlannedFile, output: Path, model: Model, options: OutputOptions, predict: dict[str, Any]
+def segment_file(
+    file: PlannedFile, output: Path, model: Model, options: OutputOptions, predict: Mapping[str, Any]
 ) -> Generator[FileProgress, None, tuple[SegmentationRecord, ...]]:
+    """Segment the images of one file; see `iter_segment_files`."""
     images = read_sem_pages(file.path)
     records: list[SegmentationRecord] = []
     for number, image in enumerate(images):

@@ -1,0 +1,115 @@
+"""One file of a batch: segmented, measured, and written down; or taken over as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_micro_ktnet.batch.job import STATE_FOLDER, BatchJob
+from napari_micro_ktnet.batch.loading import image_of
+from napari_micro_ktnet.batch.plan import PlannedFile
+from napari_micro_ktnet.batch.record import SegmentationRecord
+from napari_micro_ktnet.batch.segmentation import FileProgress, segment_file
+from napari_micro_ktnet.batch.state import FieldState, FileState, field_state, read_state, write_state
+from napari_micro_ktnet.errors import DataError, MicroKTNetError, ReadError
+from napari_micro_ktnet.files import file_sha256
+from napari_micro_ktnet.measurement.fields import measure_field
+from napari_micro_ktnet.measurement.label_files import load_field
+from napari_micro_ktnet.sem.describe import describe
+
+
+@dataclass(frozen=True)
+class FileOutcome:
+    """A file of a batch is finished.
+
+    Attributes
+    ----------
+    file : PlannedFile
+        The file.
+    error : str
+        Why it failed; empty if it did not.
+    reused : bool
+        It was finished by an earlier run.
+    """
+
+    file: PlannedFile
+    error: str = ""
+    reused: bool = False
+
+
+def state_path(job: BatchJob, file: PlannedFile) -> Path:
+    """Where the state of a file is kept."""
+    return job.output / STATE_FOLDER / f"{file.stem}.json"
+
+
+def process_file(file: PlannedFile, job: BatchJob) -> FileOutcome:
+    """Segment and measure one file, unless an earlier run has done so."""
+    steps = iter_process_file(file, job)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            outcome: FileOutcome = stop.value
+            return outcome
+
+
+def iter_process_file(file: PlannedFile, job: BatchJob) -> Generator[FileProgress, None, FileOutcome]:
+    """Do the same as `process_file`, and yield after every tile."""
+    try:
+        reused = yield from _process(file, job)
+    except MicroKTNetError as error:
+        text = str(error)
+        return FileOutcome(file, text if str(file.path) in text else f"{file.path}: {text}")
+    return FileOutcome(file, reused=reused)
+
+
+def _process(file: PlannedFile, job: BatchJob) -> Generator[FileProgress, None, bool]:
+    try:
+        sha256 = file_sha256(file.path)
+    except OSError as error:
+        raise ReadError(
+            f"{file.path} cannot be read ({error.strerror or error}). "
+            "Check its name, and that you may read it."
+        ) from error
+    state = read_state(state_path(job, file))
+    segmented = (
+        state is not None
+        and (state.input_sha256, state.segmentation_key) == (sha256, job.segmentation_key)
+        and all((job.output / f.segmentation.labels).is_file() for f in state.fields)
+    )
+    if state is not None and segmented:
+        for known in state.fields:
+            _check_unchanged(known, job.output)
+        if state.measurement_key == job.measurement_key:
+            return True
+        records = tuple(f.segmentation for f in state.fields)
+    else:
+        records = yield from segment_file(file, job.output, job.load_model(), job.outputs, job.predict)
+    fields = tuple(_measure(record, job) for record in records)
+    new = FileState(
+        input=str(file.path),
+        input_sha256=sha256,
+        segmentation_key=job.segmentation_key,
+        measurement_key=job.measurement_key,
+        fields=fields,
+    )
+    # Last, so that a file counts as finished only when everything of it is there.
+    write_state(state_path(job, file), new)
+    return False
+
+
+def _measure(record: SegmentationRecord, job: BatchJob) -> FieldState:
+    image = image_of(record)
+    labels = job.output / record.labels
+    measured = measure_field(load_field(labels, job.pixel_size, image), job.measure)
+    return field_state(record, file_sha256(labels), describe(image), measured)
+
+
+def _check_unchanged(known: FieldState, output: Path) -> None:
+    labels = output / known.segmentation.labels
+    if file_sha256(labels) != known.labels_sha256:
+        raise DataError(
+            f"{labels} was changed after the batch wrote it, so its agglomerates are not those of the model. "
+            "Measure it with 'micro-ktnet measure', or delete it to segment its image again."
+        )
