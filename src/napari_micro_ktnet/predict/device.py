@@ -82,3 +82,13 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def thread_count() -> int:
+    """Processor threads that one operation uses."""
+    return torch.get_num_threads()
+
+
+def gpu_count() -> int:
+    """CUDA devices that this process sees."""
+    return torch.cuda.device_count()

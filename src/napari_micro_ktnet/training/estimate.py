@@ -73,7 +73,7 @@ def estimate(
     validation_s = (time.perf_counter() - start) * pixels
     count = -(-config.steps // config.validate_every)
     return Estimate(
-        step_s, validation_s, config.steps * step_s + count * validation_s, _memory(fabric.device)
+        step_s, validation_s, config.steps * step_s + count * validation_s, peak_memory(fabric.device)
     )
 
 
@@ -82,7 +82,8 @@ def steps_within(seconds: float, measured: Estimate, config: TrainingConfig) -> 
     return max(1, int(seconds / (measured.step_s + measured.validation_s / config.validate_every)))
 
 
-def _memory(device: torch.device) -> int:
+def peak_memory(device: torch.device) -> int:
+    """Most bytes that were used: on the GPU by torch, else by the whole process; 0 where unknown."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     if sys.platform == "win32":
