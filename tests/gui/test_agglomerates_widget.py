@@ -291,6 +291,8 @@ def test_edited_labels_are_told(one, viewer, press) -> None:
 
 
 def test_labels_of_a_file_count_as_the_file_does(tab, viewer, press, tmp_path) -> None:
+    from napari.layers._source import layer_source
+
     from napari_micro_ktnet.gui.reader import read_layers
     from napari_micro_ktnet.sem import write_labels
 
@@ -303,9 +305,8 @@ def test_labels_of_a_file_count_as_the_file_does(tab, viewer, press, tmp_path) -
     }
     (tmp_path / "x.json").write_text(json.dumps(record))
     for data, keywords, _ in read_layers(str(path)):
-        layer = Labels(data, **keywords)
-        layer._source = layer.source.model_copy(update={"path": str(path)})
-        viewer.add_layer(layer)
+        with layer_source(path=str(path)):
+            viewer.add_layer(Labels(data, **keywords))
     press(tab)
     expected = measure(path)
     assert result(tab).to_dict() == expected.to_dict()

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_micro_ktnet.errors import DataError
+from napari_micro_ktnet.errors import DataError, MicroKTNetError
 from napari_micro_ktnet.experiments.data import load_images
 from napari_micro_ktnet.experiments.jobs import (
     LABELS_FOLDER,
@@ -181,7 +182,12 @@ def _end_with_parent() -> None:
 def main() -> None:
     """Do the job of the folder that is the only argument."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    run_job(read_job(Path(sys.argv[1])))
+    try:
+        run_job(read_job(Path(sys.argv[1])))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must be told
+        # Not left to the interpreter: some packages replace how it prints errors.
+        traceback.print_exc()
+        sys.exit(str(error) if isinstance(error, MicroKTNetError) else f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

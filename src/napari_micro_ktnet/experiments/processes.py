@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 
@@ -63,9 +62,7 @@ class JobProcess:
         if code is not None and code < 0:
             perhaps = "; memory may have run out" if code == -_KILLED else ""
             return f"Its process was killed (signal {-code}{perhaps})."
-        # The last line of a traceback begins with the exception's dotted name.
-        text = re.sub(r"^napari_micro_ktnet[\w.]*: ", "", last_line(self._log.read_bytes()))
-        return text or f"Its process ended with status {code} and said nothing."
+        return last_line(self._log.read_bytes()) or f"Its process ended with status {code} and said nothing."
 
     def close(self) -> None:
         """End the process, if it works; its training can be resumed."""

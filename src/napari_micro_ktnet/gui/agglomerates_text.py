@@ -152,7 +152,7 @@ def _dispersion(pooled: PooledSummary) -> list[ScoreRow]:
     rows = [
         _heading("Dispersion"),
         _row(pooled, "Clark-Evans R", ratio.r, _R, few),
-        ScoreRow((("p", _P), _chance(ratio.p, few))),
+        ScoreRow((("p", _P), _chance(ratio.p, few), ("", ""))),
     ]
     d_star = f"{degree.d_star_um:g} µm" if degree else ""
     share = None if degree is None or degree.area_share is None else 100 * degree.area_share

@@ -158,7 +158,9 @@ def _counts(pooled: ClassScores, *, many: bool) -> list[ScoreRow]:
         ("split", objects.splits, "True objects that hold most of each of several predicted ones."),
         ("merged", objects.merges, "Predicted objects that hold most of each of several true ones."),
     )
-    return [ScoreRow(((text, tip), (str(value), tip))) for text, value, tip in entries]
+    # They stand below the pooled scores.
+    rest: tuple[Cell, ...] = (("", ""),) * 2 if many else ()
+    return [ScoreRow(((text, tip), (str(value), tip), *rest)) for text, value, tip in entries]
 
 
 def _material(pooled: ClassScores, result: Evaluation) -> list[ScoreRow]:

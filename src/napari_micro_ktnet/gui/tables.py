@@ -33,7 +33,7 @@ class ScoreRow:
     Attributes
     ----------
     cells : tuple of (text, tooltip)
-        Up to four.
+        Up to four; all but the first lie at the right side.
     title : bool
         It begins a section, and names its columns.
     """
@@ -214,9 +214,11 @@ class ScoreTable(QTableView):
     def set_rows(self, lines: Sequence[ScoreRow]) -> None:
         """Show these lines instead."""
         self._lines = lines
+        self.clearSpans()
         self._cells.removeRows(0, self._cells.rowCount())
-        for line in lines:
-            cells = [*line.cells, *[("", "")] * (_COLUMNS - len(line.cells))]
+        for row, line in enumerate(lines):
+            unused = _COLUMNS - len(line.cells)
+            cells = [line.cells[0], *[("", "")] * unused, *line.cells[1:]]
             items = []
             for column, (text, tip) in enumerate(cells):
                 item = QStandardItem(text)
@@ -229,6 +231,9 @@ class ScoreTable(QTableView):
                     item.setBackground(_TITLE_BACKGROUND)
                 items.append(item)
             self._cells.appendRow(items)
+            if unused:
+                # Names are long: they get the room of the columns that a line does not need.
+                self.setSpan(row, 0, 1, unused + 1)
 
     def texts(self) -> list[list[str]]:
         """All cells, line by line."""
