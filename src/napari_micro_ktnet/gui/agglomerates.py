@@ -36,6 +36,6 @@ class AgglomeratesWidget(QWidget):
         self.tabs.addTab(self.batch, "Batch")
         self.tabs.currentChanged.connect(self.batch.refresh_models)
         column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
+        column.setContentsMargins(0, 4, 0, 0)
         column.addWidget(self.tabs)
         self.setMinimumWidth(_NARROWEST)
