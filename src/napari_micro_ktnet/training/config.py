@@ -181,7 +181,7 @@ class DataConfig(_Frozen):
 
 
 _PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {},
+    "quick": {"steps": 800},
     "thorough": {"steps": 3000, "crop": 320, "validate_every": 150, "ema": 0.995},
     # What the paper states; crop and contrast ranges are not in it.
     "paper": {

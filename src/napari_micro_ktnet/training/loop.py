@@ -19,6 +19,7 @@ from napari_micro_ktnet.model.checkpoint import HistoryEntry, save_checkpoint
 from napari_micro_ktnet.model.registry import Model
 from napari_micro_ktnet.training.config import TrainingConfig
 from napari_micro_ktnet.training.dataset import CropSampler, ImagePair
+from napari_micro_ktnet.training.prior import correct_file
 from napari_micro_ktnet.training.reports import (
     EndReason,
     EndReport,
@@ -218,6 +219,8 @@ class _Loop:
             # Whoever closes the generator does so between two steps: the state is whole.
             self._end("stopped")
             raise
+        if self.first and self.run.model_file.exists() and any(pair.sparse for pair in self.training):
+            yield from self._correct()
         self._end(reason)
         yield EndReport(self.progress.step, self.config.steps, reason, self.run.model_file)
 
@@ -303,6 +306,22 @@ class _Loop:
         when = datetime.now(UTC).isoformat(timespec="seconds")
         entry = HistoryEntry(what="trained", when=when, details=details)
         save_checkpoint(self.run.model_file, self.trainer.averaged, self.trainer.spec, (entry,))
+
+    def _correct(self) -> Iterator[Report]:
+        """Fit the model to the shares that the classes have beside the strokes."""
+        where = {"device": str(self.fabric.device), "precision": self.config.precision}
+        found = correct_file(self.run.model_file, self.training, **where)
+        if found is None:
+            return
+        shares = ", ".join(
+            f"{entry.name} {estimated:.1%} of the area ({annotated:.0%} of what is marked)"
+            for entry, annotated, estimated in zip(
+                self.config.classes, found.annotated[1:], found.estimated[1:], strict=True
+            )
+        )
+        text = f"The model was corrected for the shares of the classes: {shares}."
+        self.run.log("notice", step=self.progress.step, text=text)
+        yield Notice(text)
 
     def _end(self, reason: EndReason) -> None:
         if self.progress.step > self.saved or not self.run.state_file.exists():
