@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from uuid import uuid4
 
 from napari_micro_ktnet.errors import OutputError
@@ -66,6 +67,24 @@ def write_bytes(path: Path, content: bytes) -> Path:
     with replacing(path) as temporary:
         temporary.write_bytes(content)
     return path
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder if it is missing, and see whether files can be written there.
+
+    Raises
+    ------
+    OutputError
+        They cannot. Better known before hours of work than after.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"Nothing can be written into {folder} ({error.strerror or error}). Choose another output folder."
+        ) from error
 
 
 def file_sha256(path: Path) -> str:

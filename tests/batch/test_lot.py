@@ -19,7 +19,7 @@ from napari_micro_ktnet.batch.parallel import Where
 from napari_micro_ktnet.batch.segmentation import FileProgress, OutputOptions
 from napari_micro_ktnet.batch.state import read_state
 from napari_micro_ktnet.cli import main
-from napari_micro_ktnet.errors import InputError, ModelError
+from napari_micro_ktnet.errors import InputError, ModelError, OutputError
 from napari_micro_ktnet.files import file_sha256
 from napari_micro_ktnet.measurement.agglomerates import ObjectOptions
 from napari_micro_ktnet.measurement.fields import MeasureOptions
@@ -279,3 +279,51 @@ def test_command_with_bad_files(tmp_path: Path, capsys: pytest.CaptureFixture[st
     (tmp_path / "empty").mkdir()
     assert main(["batch", str(tmp_path / "empty"), "--output", str(tmp_path / "o")]) == 2
     assert main([*arguments, "--earlier", str(folder / "bad.tif")]) == 2
+
+
+def test_pages_do_not_get_the_names_of_other_files(tmp_path: Path) -> None:
+    import tifffile
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    with tifffile.TiffWriter(folder / "a.tif") as file:
+        for seed in (0, 1):
+            # Pages of one shape would be the slices of a stack.
+            file.write(blobs(seed=seed)[0][seed:], photometric="minisblack")
+    write_image(folder / "a_p0.tif", blobs(seed=2)[0], SIZE)
+    first, _ = run(folder, job(tmp_path / "out"))
+    assert sorted(f.name for f in first.record.fields) == ["a_p0", "a_p0_2", "a_p1"]
+    again, outcomes = run(folder, job(tmp_path / "out"))
+    assert all(o.reused for o in outcomes)
+    assert again.record.pooled == first.record.pooled
+
+
+def test_a_file_that_was_moved(tmp_path: Path) -> None:
+    folder = images(tmp_path / "in", 1)
+    before, _ = run(folder, job(tmp_path / "out"))
+    grey = read_state(tmp_path / "out" / "measured" / "f0.json").fields[0].objects["mean_grey"]
+    folder.rename(tmp_path / "moved")
+    # What now lies where the file was is another image.
+    write_image(tmp_path / "in" / "f0.tif", np.full_like(blobs(seed=0)[0], 7), SIZE)
+    after, _ = run(tmp_path / "moved", job(tmp_path / "out"))
+    assert read_state(tmp_path / "out" / "measured" / "f0.json").fields[0].objects["mean_grey"] == grey
+    assert after.record.pooled == before.record.pooled
+    assert after.record.segmentations[0].input == str(tmp_path / "moved" / "f0.tif")
+    kept = json.loads((tmp_path / "out" / "f0.json").read_text())
+    assert kept["input"] == str(tmp_path / "moved" / "f0.tif")
+
+
+def test_an_output_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    folder = images(tmp_path / "in", 1)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="Choose another output folder"):
+        next(iter_batch(plan_batch([folder]), job(tmp_path / "file" / "out")))
+
+
+def test_a_report_is_never_older_than_the_figures(tmp_path: Path) -> None:
+    folder = images(tmp_path / "in", 2)
+    arguments = ["batch", str(folder), "--output", str(tmp_path / "out")]
+    main([*arguments, "--report"])
+    before = (tmp_path / "out" / "report.html").read_text()
+    main([*arguments, "--min-size", "9"])
+    assert (tmp_path / "out" / "report.html").read_text() != before

@@ -100,3 +100,13 @@ def test_holm_by_hand() -> None:
     # Never below that of a smaller p value.
     assert found["b"] == pytest.approx(0.06)
     assert np.isnan(found["d"])
+
+
+def test_blank_images_are_left_out_for_every_entry() -> None:
+    quiet = score_entry(np.array([[confusion(6, 2, 2), confusion(5, 0, 0), confusion(0, 0, 0)]]))
+    noisy = score_entry(np.array([[confusion(6, 2, 2), confusion(5, 0, 0), confusion(0, 50, 0)]]))
+    assert np.isnan(quiet.per_image[2])
+    assert np.isnan(noisy.per_image[2])
+    assert (quiet.mean.value, quiet.mean.n) == (noisy.mean.value, noisy.mean.n)
+    # It counts there.
+    assert noisy.pooled["iou"].value < quiet.pooled["iou"].value

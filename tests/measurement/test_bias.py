@@ -9,9 +9,8 @@ from napari_micro_ktnet.measurement.bias import bias_scores, compared, d50
 def test_median_diameters() -> None:
     ecd = np.array([3.0, 1.0, 2.0])
     assert d50(ecd) == 2
-    # Areas 1, 4, 9 of 14: the half, 7, lies in the largest.
-    assert d50(ecd, ecd**2) == 3
-    assert d50(np.array([1.0, 1.0, 1.0, 1.0, 2.0]), np.array([1.0, 1, 1, 1, 4])) == 1
+    # Areas 1, 4, 9 of 14: the middles lie at 1/28, 6/28 and 19/28.
+    assert d50(ecd, ecd**2) == pytest.approx(2 + (14 - 6) / (19 - 6))
     assert np.isnan(d50(np.zeros(0)))
 
 
@@ -20,7 +19,9 @@ def test_bias_by_hand() -> None:
     assert (found.area_fraction.truth, found.area_fraction.predicted) == (0.2, 0.3)
     assert found.area_fraction.relative == pytest.approx(0.5)
     assert (found.d50_number.truth, found.d50_number.predicted) == (2, 2)
-    assert (found.d50_area.truth, found.d50_area.bias) == (3, -1)
+    # Areas 1 and 9 of 10: the middles lie at 1/20 and 11/20.
+    d50_area = 1 + 2 * (10 - 1) / (11 - 1)
+    assert (found.d50_area.truth, found.d50_area.bias) == pytest.approx((d50_area, 2 - d50_area))
     assert (found.density.truth, found.density.predicted) == (4, 2)
 
 

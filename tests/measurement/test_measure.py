@@ -326,7 +326,7 @@ def test_command_goes_on_after_a_bad_file(tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--limits", "none.toml"], "cannot be read as a limits file"),
+        (["--limits", "none.toml"], "does not exist"),
         (["--images", "a.tif", "b.tif"], "2 images were given for 1"),
         (["--json", "a.json"], "keeps its record"),
     ],
@@ -369,3 +369,51 @@ def test_command_least_size(text: str, count: int, tmp_path: Path) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ReadError):
         measure(tmp_path / "none.tif")
+
+
+def test_a_grey_image_is_refused(tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).normal(120, 20, (200, 300)).clip(0, 255).astype(np.uint8)
+    with pytest.raises(InputError, match="look like a grey image"):
+        measure(grey)
+    # Instances that touch everywhere are labels.
+    instances = np.arange(1, 101).reshape(10, 10).repeat(20, 0).repeat(20, 1)
+    assert measure(instances).pooled.count == 100
+
+
+def test_a_folder_stands_for_its_labels(tmp_path: Path) -> None:
+    for name, side in (("a_labels.tif", 10), ("b_labels.tif", 20), ("b.tif", 30)):
+        write_labels(tmp_path / name, squares(side), (500.0, 500.0))
+    assert [f.summary.name for f in measure(tmp_path).fields] == ["a", "b"]
+
+
+def test_least_size_of_exactly_an_object() -> None:
+    for side in range(1, 30):
+        assert measure(squares(side), min_size_px=ecd(side)).pooled.count == 1
+        assert measure(squares(side), 37.0, min_size_um=ecd(side) * 0.037).pooled.count == 1
+        assert measure(squares(side), min_size_px=ecd(side) * 1.001).pooled.count == 0
+
+
+def test_heavy_weights_are_told() -> None:
+    labels = np.zeros((100, 100), np.uint8)
+    labels[1:99, 1:99] = 1
+    found = measure(labels, border="weight").pooled
+    assert any("counts 2500 times" in text for text in found.warnings)
+
+
+def test_an_object_cut_at_a_corner_of_the_region_touches_the_edge() -> None:
+    analysed = np.ones((60, 60), bool)
+    analysed[30:, 30:] = False
+    labels = np.zeros((60, 60), np.uint8)
+    labels[25:30, 25:30] = 1
+    assert measure(labels, analysed=analysed).fields[0].table["border"].tolist() == [True]
+
+
+def test_confidence_limits_are_those_of_the_fields_drawn() -> None:
+    rng = np.random.default_rng(5)
+    fields = [squares(*rng.integers(3, 25, 3)) for _ in range(5)]
+    found = measure(fields, 1000.0, seed=3).pooled.confidence.intervals["ecd_um.number.d50"]
+    sizes = [measure(f, 1000.0).fields[0].table["ecd_um"] for f in fields]
+    draws = np.random.default_rng(3).integers(0, 5, (20_000, 5))
+    values = [np.quantile(np.concatenate([sizes[i] for i in d]), 0.5, method="hazen") for d in draws]
+    # As far as 1000 draws know it.
+    assert found == pytest.approx(np.percentile(values, [2.5, 97.5]), rel=0.05)

@@ -187,11 +187,21 @@ def test_typos_are_named_with_their_line(before: str, after: str, message: str, 
     assert str(path) in str(error.value)
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
-def test_file_that_cannot_be_read(content: bytes | None, tmp_path: Path) -> None:
+def test_numbers_in_quotes_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "l.toml").write_text('[limits]\narea_percent = "2"\n')
+    with pytest.raises(InputError, match=r"line 2: limits\.area_percent cannot be '2'"):
+        read_limits(tmp_path / "l.toml")
+
+
+def test_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        read_limits(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("content", [b"[limits", b"\xff\xfe\x00"])
+def test_file_that_cannot_be_read(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "limits.toml"
-    if content:
-        path.write_bytes(content)
+    path.write_bytes(content)
     with pytest.raises(InputError, match="cannot be read as a limits file"):
         read_limits(path)
 
@@ -202,3 +212,30 @@ def test_example_of_the_documentation(tmp_path: Path) -> None:
     path.write_text(text.split("```toml\n")[1].split("```")[0])
     found = read_limits(path)
     assert (found.limits.largest_ecd_um, found.sampling.min_fields, len(found.grades)) == (50, 10, 2)
+
+
+@pytest.mark.parametrize(
+    ("limit", "outcome"),
+    [(20.0, "fail"), (22.5, "fail"), (23.0, "not enough data"), (200.0, "not enough data")],
+)
+def test_one_field_without_pixel_size(limit: float, outcome: str) -> None:
+    labels = np.zeros((1000, 1000), np.uint8)
+    labels[100:120, 100:120] = 1
+    larger = np.zeros((1000, 1000), np.uint8)
+    larger[100:200, 100:200] = 1
+    # In pixels, what is in the field of unknown magnification is larger.
+    pooled = measure([labels, larger], [1000.0, None], d_star_um=15.0).pooled
+    assert pooled.largest is not None
+    assert pooled.largest.ecd_um == pytest.approx(22.57, abs=0.01)
+    assert judge(pooled, limits(largest_ecd_um=limit)).outcome == outcome
+
+
+@pytest.mark.parametrize("count", [700, 1400])
+def test_exactly_at_the_limit(count: int) -> None:
+    labels = np.zeros((1000, 1000), np.uint8)
+    for number in range(count):
+        y, x = divmod(number, 50)
+        labels[y * 20 : y * 20 + 10, x * 20 : x * 20 + 10] = 1
+    pooled = measure(labels, 1000.0, d_star_um=15.0).pooled
+    assert judge(pooled, limits(area_percent=count / 100)).outcome == "pass"
+    assert judge(pooled, limits(area_percent=count / 100 - 1e-6)).outcome == "fail"

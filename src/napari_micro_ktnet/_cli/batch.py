@@ -72,7 +72,8 @@ def batch(options: argparse.Namespace) -> int:
         return SOME_FAILED
     print_measurement(result.measurement)
     written = list(result.written)
-    if options.report:
+    if options.report or result.report.exists():
+        # One of an earlier run would contradict the new figures.
         from napari_micro_ktnet.report.of_batch import write_batch_report
 
         written.append(write_batch_report(result, earlier=options.earlier))

@@ -80,11 +80,11 @@ def add_object_options(p: argparse.ArgumentParser) -> None:
 def measure(options: argparse.Namespace) -> int:
     """Measure label files and print what they say."""
     from napari_micro_ktnet.measurement.fields import measure_field
-    from napari_micro_ktnet.measurement.label_files import load_field
+    from napari_micro_ktnet.measurement.label_files import label_files, load_field
     from napari_micro_ktnet.measurement.limits import read_limits
     from napari_micro_ktnet.measurement.pooled import pool
 
-    paths = _label_files(options.labels)
+    paths = list(dict.fromkeys(path for given in options.labels for path in label_files(given)))
     images = options.images or [None] * len(paths)
     if len(images) != len(paths):
         raise InputError(f"{len(images)} images were given for {len(paths)} label files. Name one for each.")
@@ -141,24 +141,6 @@ def measure_options(options: argparse.Namespace, limits: Limits | None) -> Measu
     )
     d_star = options.d_star or (limits.d_star_um if limits else None) or D_STAR_UM
     return MeasureOptions(objects, d_star, options.ripley)
-
-
-def _label_files(given: Sequence[Path]) -> list[Path]:
-    from napari_micro_ktnet.batch.plan import LABELS_ENDING, image_files
-
-    paths: list[Path] = []
-    for path in given:
-        if not path.is_dir():
-            paths.append(path)
-            continue
-        inside = [p for p in image_files(path) if p.stem.endswith(LABELS_ENDING)]
-        if not inside:
-            raise InputError(
-                f"The folder {path} holds no label file. Expected names ending in {LABELS_ENDING}.tif, as "
-                "'micro-ktnet segment' writes them, or name the files themselves."
-            )
-        paths += inside
-    return list(dict.fromkeys(paths))
 
 
 def _keep_records(paths: Sequence[Path], target: Path | None) -> None:

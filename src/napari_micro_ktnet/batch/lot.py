@@ -20,14 +20,14 @@ from napari_micro_ktnet.batch.record import SegmentationRecord
 from napari_micro_ktnet.batch.segmentation import FileProgress
 from napari_micro_ktnet.batch.state import FieldState, measurement_of, read_state
 from napari_micro_ktnet.errors import OutputError
-from napari_micro_ktnet.files import write_bytes
+from napari_micro_ktnet.files import check_writable, write_bytes
 from napari_micro_ktnet.measurement.fields import FieldMeasurement
 from napari_micro_ktnet.measurement.limits import Limits
 from napari_micro_ktnet.measurement.pooled import Measurement, pool
 from napari_micro_ktnet.measurement.shapes import AgglomerateTable
 from napari_micro_ktnet.measurement.summary import MeasurementRecord
 
-RECORD = "measurement.json"
+RECORD, REPORT = "measurement.json", "report.html"
 
 _MOST_ERRORS = 20
 # What pooled figures and pictures need of every object: the rest stays on disk.
@@ -113,6 +113,11 @@ class BatchResult:
     files: int
     written: tuple[Path, ...] = ()
 
+    @property
+    def report(self) -> Path:
+        """Where a report of this batch belongs."""
+        return self.job.output / REPORT
+
 
 def plan_batch(inputs: Sequence[str | os.PathLike[str]]) -> tuple[PlannedFile, ...]:
     """List the files of a batch, with paths that hold in other processes; see `plan_files`.
@@ -165,8 +170,9 @@ def iter_batch(
     InputError
         The cluster cannot be reached, or the limits are for another d*.
     OutputError
-        A table cannot be written.
+        The output folder or a table cannot be written.
     """
+    check_writable(job.output)
     outcomes: dict[str, FileOutcome] = {}
     for step in run_files(files, job, where or Where()):
         if isinstance(step, FileOutcome):

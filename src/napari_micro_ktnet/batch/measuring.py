@@ -13,9 +13,9 @@ from napari_micro_ktnet.batch.record import SegmentationRecord
 from napari_micro_ktnet.batch.segmentation import FileProgress, segment_file
 from napari_micro_ktnet.batch.state import FieldState, FileState, field_state, read_state, write_state
 from napari_micro_ktnet.errors import DataError, MicroKTNetError, ReadError
-from napari_micro_ktnet.files import file_sha256
+from napari_micro_ktnet.files import file_sha256, write_bytes
 from napari_micro_ktnet.measurement.fields import measure_field
-from napari_micro_ktnet.measurement.label_files import load_field
+from napari_micro_ktnet.measurement.label_files import load_field, record_path
 from napari_micro_ktnet.sem.describe import describe
 
 
@@ -81,9 +81,12 @@ def _process(file: PlannedFile, job: BatchJob) -> Generator[FileProgress, None, 
     if state is not None and segmented:
         for known in state.fields:
             _check_unchanged(known, job.output)
-        if state.measurement_key == job.measurement_key:
+        moved = state.input != str(file.path)
+        if state.measurement_key == job.measurement_key and not moved:
             return True
         records = tuple(f.segmentation for f in state.fields)
+        if moved:
+            records = tuple(_at(file.path, record, job.output) for record in records)
     else:
         records = yield from segment_file(file, job.output, job.load_model(), job.outputs, job.predict)
     fields = tuple(_measure(record, job) for record in records)
@@ -97,6 +100,15 @@ def _process(file: PlannedFile, job: BatchJob) -> Generator[FileProgress, None, 
     # Last, so that a file counts as finished only when everything of it is there.
     write_state(state_path(job, file), new)
     return False
+
+
+def _at(path: Path, record: SegmentationRecord, output: Path) -> SegmentationRecord:
+    """Say in a record that its image, which has the same content, lies elsewhere now."""
+    new = record.model_copy(update={"input": str(path)})
+    beside = record_path(output / record.labels)
+    assert beside is not None  # noqa: S101 - the labels of every record end in _labels.tif
+    write_bytes(beside, new.model_dump_json(indent=2).encode())
+    return new
 
 
 def _measure(record: SegmentationRecord, job: BatchJob) -> FieldState:

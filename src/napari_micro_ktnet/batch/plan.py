@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_micro_ktnet.errors import InputError, ReadError
+from napari_micro_ktnet.errors import InputError
+from napari_micro_ktnet.sem.folders import LABELS_ENDING, image_files
 from napari_micro_ktnet.sem.reader import SUFFIXES
 
-LABELS_ENDING = "_labels"
+_PART = re.compile(r"(_p\d+)?(_z\d+)?$")
 _OWN = (LABELS_ENDING, "_probability", "_overlay")
 
 
@@ -73,40 +74,6 @@ def plan_files(inputs: Sequence[str | Path], reserved: Sequence[str] = ()) -> tu
     return tuple(PlannedFile(p, s) for p, s in zip(paths, _unique_stems(paths, reserved), strict=True))
 
 
-def image_files(folder: Path) -> list[Path]:
-    """List the image files of a folder, results among them, but not those of its subfolders.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder.
-
-    Returns
-    -------
-    list of Path
-        Without hidden files, in natural order: ``a2`` comes before ``a10``.
-
-    Raises
-    ------
-    ReadError
-        The folder cannot be looked into.
-    """
-    try:
-        inside = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()]
-    except OSError as error:
-        raise ReadError(
-            f"{folder}: the folder cannot be looked into ({error.strerror or error}). "
-            "Check its name, and that you may read it."
-        ) from error
-    return sorted((p for p in inside if not p.name.startswith(".")), key=_natural)
-
-
-def _natural(path: Path) -> tuple[list[str | int], str]:
-    # Texts and numbers take turns, so that only like is compared with like.
-    parts = re.split(r"([0-9]+)", path.stem.casefold())
-    return [int(part) if odd % 2 else part for odd, part in enumerate(parts)], path.name
-
-
 def _unique_stems(paths: Sequence[Path], reserved: Sequence[str]) -> list[str]:
     # File systems that ignore case would let A.tif and a.tif overwrite each other.
     same = Counter(p.stem.lower() for p in paths)
@@ -114,10 +81,17 @@ def _unique_stems(paths: Sequence[Path], reserved: Sequence[str]) -> list[str]:
         p.stem if same[p.stem.lower()] == 1 else f"{p.stem}_{p.suffix.lstrip('.').lower()}" for p in paths
     ]
     taken = {name.lower() for name in reserved}
+    planned = {stem.lower() for stem in stems}
     for i, stem in enumerate(stems):
         name, number = stem, 2
-        while name.lower() in taken:
+        while name.lower() in taken or _is_part(name, planned):
             name, number = f"{stem}_{number}", number + 1
         taken.add(name.lower())
         stems[i] = name
     return stems
+
+
+def _is_part(stem: str, planned: Collection[str]) -> bool:
+    """Whether a file would get the names of a page or slice of another: a_p0.tif those of a.tif."""
+    whole = _PART.sub("", stem)
+    return whole != stem and whole.lower() in planned

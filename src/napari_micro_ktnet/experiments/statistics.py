@@ -45,7 +45,9 @@ class EntryScores:
     by_class : tuple of float
         Pooled IoU of every class besides matrix.
     per_image : ndarray of float, (images,)
-        IoU, mean over classes and seeds; NaN where an image holds no class on either side.
+        IoU, mean over seeds and over the classes that are in the truth of the image, so that it rests on
+        the same images for every entry; NaN where there is none. What is found there falsely counts in the
+        pooled scores.
     """
 
     pooled: dict[str, Interval]
@@ -97,7 +99,7 @@ def score_entry(confusions: NDArray[np.int64], seed: int = 0) -> EntryScores:
     values = pooled(np.ones(count, np.int64))
     limits = bootstrap_fields(pooled, count, seed)
     low, high = (np.full(len(SCORES), _NAN),) * 2 if limits is None else limits
-    per_image = _mean([[_macro(scores_from_confusion(m))[0] for m in part] for part in confusions])
+    per_image = _mean([[_iou_of_present(m) for m in part] for part in confusions])
     by_class = _mean([[s.iou for s in scores_from_confusion(part.sum(0))] for part in confusions])
     return EntryScores(
         {n: Interval(*map(float, v)) for n, *v in zip(SCORES, values, low, high, strict=True)},
@@ -180,6 +182,13 @@ def _macro(scores: Sequence[PixelScores]) -> list[float]:
         known = [v for v in (getattr(s, name) for s in scores) if not math.isnan(v)]
         found.append(sum(known) / len(known) if known else _NAN)
     return found
+
+
+def _iou_of_present(confusion: NDArray[np.int64]) -> float:
+    """Mean IoU over the classes that an image holds."""
+    present = confusion[1:].sum(1) > 0
+    found = [s.iou for s, is_there in zip(scores_from_confusion(confusion), present, strict=True) if is_there]
+    return sum(found) / len(found) if found else _NAN
 
 
 def _mean(rows: Sequence[Sequence[float]]) -> NDArray[np.float64]:

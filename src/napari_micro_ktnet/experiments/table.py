@@ -18,7 +18,7 @@ COLUMNS = {
     "entry": "name of the entry",
     "status": "done, failed, not available (its weights cannot be had), not run",
     "iou": "IoU pooled over all pixels of all scored images; mean over classes, mean over seeds",
-    "iou_mean": "mean over images of the IoU of each",
+    "iou_mean": "mean over images of the IoU of each, of the classes that the image holds",
     "f1": "F1 (Dice), pooled as iou",
     "precision": "pooled as iou",
     "recall": "pooled as iou",

@@ -148,7 +148,9 @@ def _check_earlier(request: BatchRequest) -> None:
 def _finish(
     result: BatchResult, request: BatchRequest, done: int
 ) -> Generator[BatchStep, None, BatchOutcome]:
-    if not request.report or result.measurement is None:
+    # One of an earlier run would contradict the new figures.
+    wanted = request.report or result.report.exists()
+    if not wanted or result.measurement is None:
         return BatchOutcome(result, None)
     from napari_micro_ktnet.report.of_batch import write_batch_report
 

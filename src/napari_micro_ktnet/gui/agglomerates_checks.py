@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image
 
-from napari_micro_ktnet.batch.plan import LABELS_ENDING, image_files
 from napari_micro_ktnet.errors import MicroKTNetError
 from napari_micro_ktnet.gui import layers as convert
 from napari_micro_ktnet.gui.label_layers import holds_labels, record_of
 from napari_micro_ktnet.gui.pixel_size import size_text
+from napari_micro_ktnet.sem.folders import LABELS_ENDING, image_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -35,6 +35,8 @@ class MeasureChoice:
     def __init__(self, viewer: ViewerModel, form: AgglomeratesForm) -> None:
         self._viewer, self._form = viewer, form
         self._facts = KnownFacts()
+        # What was set by hand, while a limits file says another d*.
+        self._own_d_star: float | None = None
 
     @property
     def chosen(self) -> list[ChosenField]:
@@ -131,12 +133,17 @@ class MeasureChoice:
         return next((text for text in found if text), "")
 
     def _follow_limits(self, limits: Limits | None) -> None:
-        """Show the d* of a limits file that has one."""
+        """Show the d* of a limits file that has one, and the own one again without it."""
         field = self._form.d_star
         given = limits.d_star_um if limits is not None else None
         field.setEnabled(given is None)
-        if given is not None and field.value() != given:
-            field.setDecimals(max(2, len(f"{given:.12g}".partition(".")[2])))
+        if given is not None and self._own_d_star is None:
+            self._own_d_star = field.value()
+        wanted = given if given is not None else self._own_d_star
+        if given is None:
+            self._own_d_star = None
+        if wanted is not None and field.value() != wanted:
+            field.setDecimals(max(2, len(f"{wanted:.12g}".partition(".")[2])))
             field.blockSignals(True)
-            field.setValue(given)
+            field.setValue(wanted)
             field.blockSignals(False)

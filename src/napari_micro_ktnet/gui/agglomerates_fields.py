@@ -13,7 +13,6 @@ from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import QAbstractItemView, QComboBox, QHeaderView, QTableWidget, QTableWidgetItem
 
-from napari_micro_ktnet.batch.plan import LABELS_ENDING
 from napari_micro_ktnet.gui import inputs
 from napari_micro_ktnet.gui import layers as convert
 from napari_micro_ktnet.gui import pixel_size as sizes
@@ -21,6 +20,7 @@ from napari_micro_ktnet.gui.agglomerates_run import FieldRequest
 from napari_micro_ktnet.gui.label_layers import as_now, holds_labels, image_of, not_analysed, record_of, stem
 from napari_micro_ktnet.gui.train_parts import combo
 from napari_micro_ktnet.sem import SEMImage
+from napari_micro_ktnet.sem.folders import LABELS_ENDING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -76,7 +76,7 @@ class ResultsPart(QWidget):
         """Show another result."""
         found = measured.measurement
         self.measured, self.objects = measured, object_rows(found)
-        self._show_verdict()
+        self.show_verdict()
         self.figures.set_rows(figure_rows(found.pooled))
         self.classes.set_columns(class_columns(found))
         self.object_table.set_columns(self.objects.columns)
@@ -105,8 +105,9 @@ class ResultsPart(QWidget):
             return self.object_table.rows.texts()
         return tables[index].rows.texts() if index in tables else self.figures.texts()
 
-    def _show_verdict(self) -> None:
-        verdict = self.measured.measurement.verdict if self.measured else None
+    def show_verdict(self, *, shown: bool = True) -> None:
+        """Show the verdict and its reasons, or hide them where they would contradict a problem."""
+        verdict = self.measured.measurement.verdict if self.measured and shown else None
         headline, kind = verdict_text(verdict) if verdict else ("", "")
         say(self.verdict, headline, kind)
         reasons = verdict_reasons(verdict) if verdict else []

@@ -109,7 +109,7 @@ def figure_rows(pooled: PooledSummary) -> list[ScoreRow]:
 
 def _amount(pooled: PooledSummary) -> list[ScoreRow]:
     return [
-        _heading("Amount"),
+        _heading(pooled, "Amount"),
         _row(
             pooled,
             "area fraction, %",
@@ -133,7 +133,7 @@ def _amount(pooled: PooledSummary) -> list[ScoreRow]:
 
 def _size_rows(pooled: PooledSummary, sizes: Sizes | None, unit: str) -> list[ScoreRow]:
     written = "µm" if unit == "um" else "px"
-    rows = [_heading(f"Diameter (ECD), {written}", "Of the circle of the same area.")]
+    rows = [_heading(pooled, f"Diameter (ECD), {written}", "Of the circle of the same area.")]
     for by, text in (("number", "by number"), ("area", "by area")):
         for name in ("d10", "d50", "d90"):
             value = getattr(getattr(sizes, by), name) if sizes is not None else None
@@ -150,9 +150,9 @@ def _dispersion(pooled: PooledSummary) -> list[ScoreRow]:
     ratio, degree = pooled.clark_evans, pooled.agglomerate_degree
     few = "n/a: it takes at least 8 agglomerates in a field, and a rectangular region."
     rows = [
-        _heading("Dispersion"),
+        _heading(pooled, "Dispersion"),
         _row(pooled, "Clark-Evans R", ratio.r, _R, few),
-        ScoreRow((("p", _P), _chance(ratio.p, few), ("", ""))),
+        _line(pooled, ("p", _P), _chance(ratio.p, few), ("", "")),
     ]
     d_star = f"{degree.d_star_um:g} µm" if degree else ""
     share = None if degree is None or degree.area_share is None else 100 * degree.area_share
@@ -177,7 +177,7 @@ def _sampling(pooled: PooledSummary) -> list[ScoreRow]:
     density = scatter.number_density_per_mm2
     area = scatter.area_fraction.cv
     return [
-        _heading("Sampling"),
+        _heading(pooled, "Sampling"),
         _row(pooled, "fields", pooled.fields, "Empty ones count, too."),
         _row(pooled, "analysed, mm²", pooled.analysed_mm2, "Without data bars.", _NO_PIXEL_SIZE),
         _row(
@@ -197,8 +197,10 @@ def _sampling(pooled: PooledSummary) -> list[ScoreRow]:
     ]
 
 
-def _heading(text: str, tip: str = "") -> ScoreRow:
-    return ScoreRow(((text, tip), ("", ""), ("95 %", _INTERVAL)), title=True)
+def _heading(pooled: PooledSummary, text: str, tip: str = "") -> ScoreRow:
+    if pooled.confidence.reason:
+        return ScoreRow(((text, tip), ("value", f"No intervals: {pooled.confidence.reason}")), title=True)
+    return ScoreRow(((text, tip), ("value", ""), ("95 %", _INTERVAL)), title=True)
 
 
 def _row(
@@ -212,14 +214,17 @@ def _row(
     factor: float = 1,
 ) -> ScoreRow:
     shown: Cell = ("n/a", missing) if value is None else (_quantity(value), f"{value:.6g}")
-    return ScoreRow(((text, tip), shown, _interval(pooled, key, factor)))
+    return _line(pooled, (text, tip), shown, _interval(pooled, key, factor))
+
+
+def _line(pooled: PooledSummary, *cells: Cell) -> ScoreRow:
+    """Leave the column of intervals out where there are none."""
+    return ScoreRow(cells[:2] if pooled.confidence.reason else cells)
 
 
 def _interval(pooled: PooledSummary, key: str, factor: float) -> Cell:
     if not key:
         return "", ""
-    if pooled.confidence.reason:
-        return "", f"No interval: {pooled.confidence.reason}"
     limits = pooled.confidence.intervals.get(key)
     if limits is None:
         return "", _NO_OBJECT

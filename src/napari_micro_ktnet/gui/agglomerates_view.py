@@ -61,7 +61,7 @@ class AgglomeratesForm(QWidget):
         self.sem_info = QPushButton("SEM info…")
         self.split = QCheckBox("separate")
         self.split_depth = _number(1.0, 0.5, 1000, " px")
-        self.preview = QCheckBox("preview")
+        self.preview = QCheckBox("preview of the cuts")
         self.preview.setChecked(True)
         self.preview_note = note()
         self.stop = QPushButton("Cancel preview")
@@ -113,7 +113,8 @@ class AgglomeratesForm(QWidget):
         form_layout(self.size_part).addRow(caption("Pixel size, nm"), row(self.pixel_size, self.sem_info))
         column.addWidget(self.size_part)
         form = form_layout(middle)
-        form.addRow(caption("Touching ones"), row(self.split_depth, self.split, self.preview))
+        form.addRow(caption("Touching ones"), row(self.split_depth, self.split))
+        form.addRow(self.preview)
         form.addRow(self.preview_note)
         form.addRow(self.stop)
         form.addRow(caption("Minimum size"), row(self.min_size, self.min_unit))
@@ -131,7 +132,7 @@ class AgglomeratesForm(QWidget):
             # Tables take the height that is left; without them nothing does.
             column.addWidget(part, int(part is self.results))
         column.addStretch(0)
-        for part in parts[:-1]:
+        for part in parts[:-3]:
             part.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         for each in (self.stop, self.preview_note, self.preview, self.progress, self.results, self.warnings):
             each.hide()

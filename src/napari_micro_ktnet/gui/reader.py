@@ -8,10 +8,10 @@ from typing import Any
 
 from napari.utils.notifications import show_warning
 
-from napari_micro_ktnet.batch.plan import LABELS_ENDING, image_files
 from napari_micro_ktnet.errors import MicroKTNetError, ReadError
 from napari_micro_ktnet.gui.layers import image_layer_data, labels_layer_data
 from napari_micro_ktnet.sem import SEMImage, read_sem_pages
+from napari_micro_ktnet.sem.folders import LABELS_ENDING, image_files
 from napari_micro_ktnet.sem.reader import SUFFIXES
 
 PathOrPaths = str | Sequence[str]

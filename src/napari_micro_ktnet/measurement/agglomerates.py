@@ -20,6 +20,7 @@ Border = Literal["keep", "exclude", "weight"]
 
 _EIGHT = np.ones((3, 3), bool)
 _OBJECTS_A_STEP = 100
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,8 @@ def iter_agglomerates(
         objects = yield from iter_split(objects, options.split)
     areas = np.bincount(objects.ravel())
     areas[0] = 0
-    kept = areas >= max(least_area, 1)
+    # An object of exactly the least size stays, whatever the last digit of pi.
+    kept = areas >= max(least_area * (1 - _ROUNDING), 1)
     number = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
     return number[objects]
 

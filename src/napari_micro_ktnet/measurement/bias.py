@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_micro_ktnet.measurement.distribution import percentiles
 from napari_micro_ktnet.measurement.scores import ratio
 
 
@@ -63,21 +64,14 @@ def d50(ecd: NDArray[np.float64], weight: NDArray[np.float64] | None = None) -> 
     ecd : ndarray of float, (N,)
         Diameters.
     weight : ndarray of float, (N,), optional
-        Such as areas. The result is then the least diameter up to which objects hold half of the
-        weight; without, it is the median.
+        Such as areas; without, it is the median.
 
     Returns
     -------
     float
-        NaN without objects.
+        As `measure` gives it (see `distribution.percentiles`); NaN without objects.
     """
-    if not len(ecd):
-        return float("nan")
-    if weight is None:
-        return float(np.median(ecd))
-    order = np.argsort(ecd)
-    share = np.cumsum(weight[order])
-    return float(ecd[order[np.searchsorted(share, share[-1] / 2)]])
+    return float(percentiles(ecd, np.ones(len(ecd)) if weight is None else weight, (0.5,))[0])
 
 
 def bias_scores(

@@ -100,7 +100,7 @@ def figures(parts: Sequence[Part], d_star_um: float) -> dict[str, Any]:
         "ecd_px": sizes(column(parts, "ecd_px"), weights) if comparable else None,
         "agglomerate_degree": _degree(parts, d_star_um, area) if known else None,
         "clark_evans": ClarkEvansRecord(r=ratio.r, p=ratio.p, n=ratio.n),
-        "largest": _largest(parts, unit),
+        "largest": _largest(parts),
         "size_classes": _size_classes(parts, unit, area) if known or comparable else (),
     }
 
@@ -133,13 +133,15 @@ def _degree(parts: Sequence[Part], d_star_um: float, area_um2: float) -> Agglome
     )
 
 
-def _largest(parts: Sequence[Part], unit: Unit) -> Largest | None:
+def _largest(parts: Sequence[Part]) -> Largest | None:
     filled = [p for p in parts if len(p.table)]
     if not filled:
         return None
-    part = max(filled, key=lambda p: p.table["area_px"].max() * p.pixel_area(unit))
+    # Pixels of an unknown size cannot be compared with micrometres.
+    known = [p for p in filled if p.pixel_size is not None]
+    unit: Unit = "um" if known else "px"
+    part = max(known or filled, key=lambda p: p.table["area_px"].max() * p.pixel_area(unit))
     row = int(part.table["area_px"].argmax())
-    known = part.pixel_size is not None
     return Largest(
         field=part.name,
         object=int(part.table["object"][row]),

@@ -16,13 +16,34 @@ from napari_micro_ktnet.errors import DataError, InputError
 from napari_micro_ktnet.measurement.agglomerates import check_labels
 from napari_micro_ktnet.measurement.fields import LabelField
 from napari_micro_ktnet.sem import SEMImage, grey_if_grey, read_sem
+from napari_micro_ktnet.sem.folders import LABELS_ENDING, image_files
 
 LabelSource = SEMImage | ArrayLike | str | os.PathLike[str]
 ImageSource = SEMImage | ArrayLike | str | os.PathLike[str]
 PixelSize = float | tuple[float, float] | None
 
-LABELS_ENDING = "_labels"
 _SAME = 0.01
+
+
+def label_files(given: Path) -> list[Path]:
+    """Give a label file, or those of a folder: all names that end in ``_labels``.
+
+    Raises
+    ------
+    InputError
+        A folder holds none.
+    ReadError
+        A folder cannot be looked into.
+    """
+    if not given.is_dir():
+        return [given]
+    inside = [p for p in image_files(given) if p.stem.endswith(LABELS_ENDING)]
+    if not inside:
+        raise InputError(
+            f"The folder {given} holds no label file. Expected names ending in {LABELS_ENDING}.tif, as "
+            "'micro-ktnet segment' writes them, or name the files themselves."
+        )
+    return inside
 
 
 def load_field(
@@ -97,6 +118,12 @@ def record_path(path: Path) -> Path | None:
     return path.with_name(f"{path.stem.removesuffix(LABELS_ENDING)}.json")
 
 
+def is_estimated(path: Path) -> bool:
+    """Whether the pixel size in a label file of `segment` is an estimate, as the record beside it says."""
+    record = _read_record(path)
+    return record is not None and record.estimated
+
+
 @dataclass(frozen=True)
 class _Record:
     path: Path
@@ -133,8 +160,22 @@ def _values(source: Any) -> NDArray[Any]:
     if isinstance(source, SEMImage):
         if source.rgb:
             raise InputError("The labels are a coloured image, expected one integer for every pixel.")
-        return check_labels(source.pixels)
-    return check_labels(source)
+        source = source.pixels
+    values = check_labels(source)
+    if _looks_grey(values):
+        raise InputError(
+            "The labels look like a grey image: they are everywhere and change from pixel to pixel. Expected "
+            "labels (0 = matrix); segment the image first."
+        )
+    return values
+
+
+def _looks_grey(values: NDArray[Any]) -> bool:
+    """Whether these are grey values: few are 0, and most neighbours differ."""
+    left, right = values[:, :-1], values[:, 1:]
+    both = (left != 0) & (right != 0)
+    count = np.count_nonzero(both)
+    return bool(count > values.size / 2 and np.count_nonzero((left != right) & both) > count / 2)
 
 
 def _own_size(source: Any) -> tuple[float, float] | None:

@@ -50,7 +50,7 @@ def pair_folders(predictions: Path, truth: Path) -> PairedFolders:
     ----------
     predictions : Path
         Folder with label files. The ``<stem>.json`` beside them that `micro-ktnet segment` writes
-        says where the network looked, which classes there are, and the pixel size.
+        says where the network looked, and which classes there are.
     truth : Path
         Folder with masks.
 

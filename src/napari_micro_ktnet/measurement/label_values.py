@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_micro_ktnet.errors import DataError, InputError
+from napari_micro_ktnet.measurement.label_files import is_estimated
 from napari_micro_ktnet.sem import SEMImage, read_sem
 from napari_micro_ktnet.sem.masks import MOST_CLASSES, Colors, mask_values
 
@@ -72,12 +73,14 @@ def read_labels(
     InputError, DataError, ReadError
         They are no labels, or cannot be read.
     """
-    from_file = isinstance(source, (str, os.PathLike))
-    image: Any = read_sem(Path(source)) if isinstance(source, (str, os.PathLike)) else source
+    path = Path(source) if isinstance(source, (str, os.PathLike)) else None
+    from_file = path is not None
+    image: Any = source if path is None else read_sem(path)
     size = None
     if isinstance(image, SEMImage):
         # An estimate, such as from the print size of a PNG, would make wrong micrometres.
-        size = None if image.pixel_size_source == "estimated" else image.pixel_size
+        estimated = image.pixel_size_source == "estimated" or (path is not None and is_estimated(path))
+        size = None if estimated else image.pixel_size
         if image.rgb and not_annotated is not None:
             raise InputError(
                 f"The {what} is in colour, where the label {not_annotated} cannot mean 'not annotated'. "

@@ -7,14 +7,18 @@ import re
 import tomllib
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
 
 from napari_micro_ktnet.errors import InputError
 
 _TABLE = re.compile(r"\s*\[\[?\s*([A-Za-z_]+)\s*\]\]?")
 _KEY = re.compile(r"\s*\"?([A-Za-z0-9_-]+)\"?\s*=")
+
+
+# A number in quotes is more likely a slip than meant.
+_Size = Annotated[float, Strict()]
 
 
 class _Strict(BaseModel):
@@ -34,9 +38,9 @@ class LimitSet(_Strict):
         Area of objects in percent of the analysed area.
     """
 
-    largest_ecd_um: float | None = Field(None, gt=0)
-    count_per_mm2_above_d_star: float | None = Field(None, gt=0)
-    area_percent: float | None = Field(None, gt=0, le=100)
+    largest_ecd_um: _Size | None = Field(None, gt=0)
+    count_per_mm2_above_d_star: _Size | None = Field(None, gt=0)
+    area_percent: _Size | None = Field(None, gt=0, le=100)
 
     @property
     def given(self) -> dict[str, float]:
@@ -53,9 +57,9 @@ class Grade(LimitSet):
 class Sampling(_Strict):
     """What a lot must be measured on before it can pass; 0 asks for nothing."""
 
-    min_fields: int = Field(1, ge=0)
-    min_area_mm2: float = Field(0, ge=0)
-    min_objects: int = Field(0, ge=0)
+    min_fields: Annotated[int, Strict()] = Field(1, ge=0)
+    min_area_mm2: _Size = Field(0, ge=0)
+    min_objects: Annotated[int, Strict()] = Field(0, ge=0)
 
 
 class Limits(_Strict):
@@ -77,7 +81,7 @@ class Limits(_Strict):
 
     schema_version: Literal[1] = 1
     name: str = ""
-    d_star_um: float | None = Field(None, gt=0)
+    d_star_um: _Size | None = Field(None, gt=0)
     limits: LimitSet = LimitSet()
     grades: tuple[Grade, ...] = ()
     sampling: Sampling = Sampling()
@@ -107,6 +111,8 @@ def read_limits(path: str | PathLike[str]) -> Limits:
     try:
         text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text)
+    except FileNotFoundError as error:
+        raise InputError(f"The limits file {path} does not exist.") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(
             f"{path} cannot be read as a limits file ({error}). Expected a TOML file with the table [limits]."

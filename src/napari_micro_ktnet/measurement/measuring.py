@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,13 @@ from numpy.typing import NDArray
 from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.measurement.agglomerates import Border, ObjectOptions
 from napari_micro_ktnet.measurement.fields import D_STAR_UM, MeasureOptions, measure_field
-from napari_micro_ktnet.measurement.label_files import ImageSource, LabelSource, PixelSize, load_field
+from napari_micro_ktnet.measurement.label_files import (
+    ImageSource,
+    LabelSource,
+    PixelSize,
+    label_files,
+    load_field,
+)
 from napari_micro_ktnet.measurement.limits import Limits, read_limits
 from napari_micro_ktnet.measurement.pooled import Measurement, pool
 from napari_micro_ktnet.sem import SEMImage
@@ -41,8 +48,8 @@ def measure(
     Parameters
     ----------
     labels : array of int or bool (Y, X), SEMImage, path, or a list of these
-        0 is matrix. Beside ``<stem>_labels.tif`` the record ``<stem>.json`` that `micro-ktnet segment`
-        writes is read for the analysed region.
+        0 is matrix. A folder stands for its ``*_labels`` files. Beside ``<stem>_labels.tif`` the record
+        ``<stem>.json`` that `micro-ktnet segment` writes is read for the analysed region.
     pixel_size : float, (y, x) tuple, or a list with one of them or None for each field; optional
         nm, where the label file itself does not say it.
     image : array (Y, X), SEMImage, path, or a list of these; optional
@@ -88,7 +95,7 @@ def measure(
         d_star_um = (limits.d_star_um if limits else None) or D_STAR_UM
     objects = ObjectOptions(split, min_size_um, min_size_px, fill_holes, border)
     options = MeasureOptions(objects, d_star_um, ripley, seed)
-    sources = _as_list(labels)
+    sources = [each for given in _as_list(labels) for each in _expanded(given)]
     sizes = pixel_size if isinstance(pixel_size, list) else [pixel_size] * len(sources)
     images = [None] * len(sources) if image is None else _as_list(image)
     for what, given in (("pixel sizes", sizes), ("images", images)):
@@ -101,6 +108,13 @@ def measure(
         field = load_field(source, size, grey, analysed, f"field {number}")
         fields.append(measure_field(field, options))
     return pool(fields, options, limits)
+
+
+def _expanded(given: Any) -> list[Any]:
+    """Label files of a folder; anything else as it is."""
+    if isinstance(given, (str, os.PathLike)) and Path(given).is_dir():
+        return list(label_files(Path(given)))
+    return [given]
 
 
 def _as_list(given: Any) -> list[Any]:

@@ -31,6 +31,7 @@ from napari_micro_ktnet.measurement.verdict import Verdict, judge
 _PACKAGES = ("napari-micro-ktnet", "numpy", "scipy", "scikit-image")
 _MAGNIFICATIONS_DIFFER = 1.1
 _SHOWN = 5
+_HEAVY = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +176,12 @@ def _warnings(parts: Sequence[Part]) -> list[str]:
             "small objects are seen in the finer ones only. Look at the groups of one magnification, or set "
             "a least size that all of them show."
         )
+    heaviest = float(column(parts, "weight").max(initial=0))
+    if heaviest > _HEAVY:
+        warnings.append(
+            f"An object nearly as large as its field counts {heaviest:.0f} times, to make up for those that "
+            "the edge cuts: the figures rest on it. Measure larger fields (a lower magnification)."
+        )
     if unit_of(parts) == "um" or same_scale(parts):
         weights = column(parts, "weight")
         ecd = column(parts, f"ecd_{unit_of(parts)}")[weights > 0]
@@ -231,9 +238,10 @@ def _statistics(
         if unit == "um":
             out.append((times @ weight) / (times @ area) * 1e6)
         if sized:
-            counted = each * times[owner]
-            for weights in (counted, counted * ecd**2):
-                out += distribution.percentiles(ecd, weights, is_sorted=True).tolist()
+            copies = times[owner]
+            drawn, counted = np.repeat(ecd, copies), np.repeat(each, copies)
+            for weights in (counted, counted * drawn**2):
+                out += distribution.percentiles(drawn, weights, is_sorted=True).tolist()
         return np.array(out)
 
     return names, statistics

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.measurement.agglomerates import Border
@@ -113,8 +114,8 @@ def touching(
         top, left, bottom, right = box
         at_rows = (top == region.top) | (bottom == region.bottom)
         return np.asarray(at_rows | (left == region.left) | (right == region.right))
-    padded = np.pad(analysed, 1)
-    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    # With 8 neighbours, as objects are connected.
+    inner = ndimage.binary_erosion(analysed, np.ones((3, 3), bool))
     found = np.zeros(len(box[0]) + 1, bool)
     found[objects[analysed & ~inner]] = True
     return found[1:]

@@ -66,7 +66,10 @@ class AgglomerateDegree(_Frozen):
 
 
 class Largest(_Frozen):
-    """The object of the largest area, border objects included; at the border it is larger than that."""
+    """The object of the largest area, border objects included; at the border it is larger than that.
+
+    Of fields of known pixel size, where there are any.
+    """
 
     field: str
     object: int

@@ -21,6 +21,8 @@ Outcome = Literal["pass", "fail", "not enough data"]
 
 _WORST_FIRST: tuple[Outcome, ...] = ("fail", "not enough data")
 _FEWEST_EXPECTED = 3.0
+_ROUNDING = 1e-9
+_IN_UM = {"largest_ecd_um": "the largest diameter", "count_per_mm2_above_d_star": "the number per mm2"}
 
 
 class _Strict(BaseModel):
@@ -128,14 +130,16 @@ def _check(pooled: PooledSummary, asked: LimitSet, limits: Limits) -> tuple[Chec
 
 
 def _check_one(pooled: PooledSummary, name: str, limit: float, limits: Limits) -> Check:
-    value, text = _value(pooled, name, limits)
+    value, text = _value(pooled, name, limit, limits)
     if value is None:
-        reason = "The pixel size is not known for every field, so that nothing can be said in um."
+        reason = f"The pixel size is not known for every field, so that {_IN_UM[name]} cannot be judged."
         return Check(name=name, limit=limit, value=None, outcome="not enough data", reason=reason)
-    relation = "more than" if value > limit else "not more than"
+    # What is exactly at its limit must not be over it by a rounding error.
+    over = value > limit * (1 + _ROUNDING)
+    relation = "more than" if over else "not more than"
     reason = f"{text}, {relation} the limit {limit:g}."
     lacking = _lacking(pooled, name, limit, limits.sampling)
-    outcome: Outcome = "fail" if value > limit else "pass"
+    outcome: Outcome = "fail" if over else "pass"
     if lacking and not (outcome == "fail" and name == "largest_ecd_um"):
         outcome, reason = "not enough data", f"{text}, but {lacking}."
     elif name == "largest_ecd_um" and outcome == "pass" and pooled.largest and pooled.largest.at_border:
@@ -143,7 +147,7 @@ def _check_one(pooled: PooledSummary, name: str, limit: float, limits: Limits) -
     return Check(name=name, limit=limit, value=value, outcome=outcome, reason=reason)
 
 
-def _value(pooled: PooledSummary, name: str, limits: Limits) -> tuple[float | None, str]:
+def _value(pooled: PooledSummary, name: str, limit: float, limits: Limits) -> tuple[float | None, str]:
     if name == "area_percent":
         percent = 100 * pooled.area_fraction
         return percent, f"Agglomerates cover {percent:.4g} % of the analysed area"
@@ -154,10 +158,15 @@ def _value(pooled: PooledSummary, name: str, limits: Limits) -> tuple[float | No
         return degree.count_per_mm2, (
             f"{degree.count_per_mm2:.4g} agglomerates per mm2 are larger than d* = {limits.d_star_um:g} um"
         )
-    if pooled.ecd_um is None:
+    largest = (pooled.largest.ecd_um if pooled.largest else None) or 0.0
+    # One that is too large is too large, whatever the fields of unknown pixel size hold.
+    if pooled.ecd_um is None and largest <= limit:
         return None, ""
-    largest = pooled.largest.ecd_um if pooled.largest else 0.0
-    return largest, f"The largest agglomerate has an ECD of {largest or 0:.4g} um"
+    return largest, f"The largest agglomerate has an ECD of {largest:.4g} um"
+
+
+def _too_few(expected: float) -> bool:
+    return expected < _FEWEST_EXPECTED * (1 - _ROUNDING)
 
 
 def _lacking(pooled: PooledSummary, name: str, limit: float, sampling: Sampling) -> str:
@@ -170,7 +179,7 @@ def _lacking(pooled: PooledSummary, name: str, limit: float, sampling: Sampling)
         return f"the limits file asks for at least {sampling.min_area_mm2:g} mm2 (measured: {found})"
     if pooled.count < sampling.min_objects:
         return f"the limits file asks for at least {sampling.min_objects} objects (found: {pooled.count})"
-    if name == "count_per_mm2_above_d_star" and area is not None and area * limit < _FEWEST_EXPECTED:
+    if name == "count_per_mm2_above_d_star" and area is not None and _too_few(area * limit):
         return (
             f"{area:.4g} mm2 is too little to judge it: at the limit {area * limit:.2g} would be expected, "
             f"and at least {_FEWEST_EXPECTED:g} are needed ({_FEWEST_EXPECTED / limit:.3g} mm2)"

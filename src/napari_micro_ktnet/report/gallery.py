@@ -65,10 +65,15 @@ def make_pictures(measurement: Measurement, fields: Sequence[ReportField]) -> Pi
 
 
 def largest_objects(measurement: Measurement, most: int) -> list[tuple[int, int]]:
-    """Index of the field, and row of its table, of the largest objects; the largest first."""
-    known = all(f.pixel_size for f in measurement.fields)
+    """Index of the field, and row of its table, of the largest objects; the largest first.
+
+    Those of fields without a pixel size are left out where others have one.
+    """
+    known = any(f.pixel_size for f in measurement.fields)
     found: list[tuple[float, int, int]] = []
     for index, measured in enumerate(measurement.fields):
+        if known and not measured.pixel_size:
+            continue
         areas = measured.table["area_um2" if known else "area_px"]
         found += [(float(areas[row]), index, int(row)) for row in np.argsort(-areas, kind="stable")[:most]]
     found.sort(key=lambda entry: (-entry[0], entry[1:]))

@@ -16,8 +16,6 @@ from napari_micro_ktnet.report.writing import write_report
 if TYPE_CHECKING:
     from napari_micro_ktnet.batch.lot import BatchResult
 
-REPORT = "report.html"
-
 
 def write_batch_report(
     result: BatchResult,
@@ -50,4 +48,4 @@ def write_batch_report(
         for record, known in zip(result.record.segmentations, result.record.acquisition, strict=True)
     ]
     info = ReportInfo(result.record.lot, result.record.operator, title, notes)
-    return write_report(result.job.output / REPORT, result.measurement, fields, info, earlier)
+    return write_report(result.report, result.measurement, fields, info, earlier)

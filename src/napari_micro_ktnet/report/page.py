@@ -52,7 +52,7 @@ def page_context(
         "acquisition": wording.acquisition(measurement, fields),
         "models": wording.models(fields),
         "versions": wording.versions(measurement, fields),
-        "fields": [_field_row(f.summary) for f in measurement.fields],
+        "fields": [_field_row(f.summary, wording.size_unit(measurement)) for f in measurement.fields],
         "files": _file_rows(measurement, fields),
         "digits": digits,
         "percent": percent,
@@ -63,19 +63,19 @@ def _keeps_border(measurement: Measurement) -> bool:
     return bool(measurement.record.parameters["border"] == "keep")
 
 
-def _field_row(found: FieldSummary) -> list[str]:
+def _field_row(found: FieldSummary, unit: str) -> list[str]:
+    """Cells of the table of fields; `unit` is that of most rows, and sizes in another one say so."""
     sizes = found.ecd_um or found.ecd_px
     number = (sizes.number.d10, sizes.number.d50, sizes.number.d90) if sizes else (None,) * 3
     area, largest = (sizes.area.d50, sizes.max) if sizes else (None, None)
+    other = " px" if found.ecd_um is None and unit != "px" else ""
     return [
         found.name,
         NONE if found.analysed_mm2 is None else digits(found.analysed_mm2),
         str(found.count),
         percent(found.area_fraction),
         digits(found.number_density_per_mm2),
-        *(digits(d) for d in number),
-        digits(area),
-        digits(largest),
+        *(NONE if d is None else digits(d) + other for d in (*number, area, largest)),
         digits(found.clark_evans.r),
         chance(found.clark_evans.p),
     ]
