@@ -92,7 +92,7 @@ def test_compare_shows_scores_errors_and_objects(two, viewer, masks, compare) ->
     scores = results.comparison.evaluation.pooled["agglomerate"]
     assert scores.pixels.iou == pytest.approx(90 / (100 + 25 + 60))
     assert "1 of 2 objects found, 1 false" in two.form.message.text()
-    assert results.objects.counts() == {"missed": 1, "false": 1, "split": 0, "merged": 0, "hit": 1}
+    assert results.objects.counts() == {"missed": 1, "false": 1, "split": 0, "merged": 0, "found": 1}
     errors = viewer.layers[-1]
     assert is_error_layer(errors)
     prediction, truth = masks
@@ -347,7 +347,7 @@ def test_many_objects_sort_at_once(qtbot: Any) -> None:
     values[::7] = np.nan
     table = ColumnTable()
     qtbot.addWidget(table)
-    table.set_columns([Column("verdict", np.where(values > 0.5, "hit", "missed")), Column("IoU", values)])
+    table.set_columns([Column("verdict", np.where(values > 0.5, "found", "missed")), Column("IoU", values)])
     table.show()
     start = time.perf_counter()
     table.sortByColumn(1, Qt.SortOrder.DescendingOrder)

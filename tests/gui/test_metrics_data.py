@@ -63,6 +63,8 @@ def drain(request: Any) -> tuple[list[Step], Any]:
             None,
         ),
         ([labels("p"), Image(np.zeros((8, 8), np.uint8), name="p_mask")], "p", "p_mask"),
+        ([labels("p"), Image(np.eye(8, dtype=np.uint8) * 255, name="opened")], "p", "opened"),
+        ([labels("p"), Image(np.arange(64, dtype=np.uint8).reshape(8, 8), name="grey")], "p", None),
     ],
 )
 def test_suggested_pair(layers, prediction, truth) -> None:
@@ -340,13 +342,13 @@ def test_objects_that_are_found_are_listed_once(pair) -> None:
     rows = object_rows(result)
     scores = result.pooled["agglomerate"].objects
     assert len(rows.verdict) == scores.at_50.tp + scores.at_50.fn + scores.at_50.fp
-    assert rows.counts()["hit"] == scores.at_50.tp
+    assert rows.counts()["found"] == scores.at_50.tp
     columns = {column.title: column.values for column in rows.columns}
-    assert columns["µm²"][rows.verdict == "hit"].sum() == pytest.approx(
+    assert columns["µm²"][rows.verdict == "found"].sum() == pytest.approx(
         sum(
             r["area_px"] * 0.25
             for r in result.object_rows()
-            if r["side"] == "truth" and r["verdict"] == "hit"
+            if r["side"] == "truth" and r["verdict"] == "found"
         )
     )
 

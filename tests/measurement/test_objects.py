@@ -127,15 +127,15 @@ def rows_of(picture: str) -> NDArray[np.int32]:
 @pytest.mark.parametrize(
     ("truth", "prediction", "verdicts", "splits", "merges"),
     [
-        ("1111", "1111", "hit hit", 0, 0),
+        ("1111", "1111", "found found", 0, 0),
         ("1111", "....", "missed", 0, 0),
         ("....", "1111", "false", 0, 0),
         ("11..", "..11", "missed false", 0, 0),
         # The larger part has an IoU of 3/5 and is the object; the truth is split all the same.
-        ("11111", "111.2", "hit hit split", 1, 0),
+        ("11111", "111.2", "found found split", 1, 0),
         ("11111111", "111..222", "split split split", 1, 0),
         ("111..222", "11111111", "merged merged merged", 0, 1),
-        ("11112", "11111", "hit merged hit", 0, 1),
+        ("11112", "11111", "found merged found", 0, 1),
     ],
 )
 def test_verdicts(truth: str, prediction: str, verdicts: str, splits: int, merges: int) -> None:

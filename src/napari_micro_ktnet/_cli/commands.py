@@ -38,7 +38,7 @@ def demo(options: argparse.Namespace) -> int:
         ("image", result.image),
         ("labels", result.labels),
         ("truth", result.truth),
-        ("overlay (yellow hit, green missed, red false)", result.overlay),
+        ("overlay (yellow found, green missed, red false)", result.overlay),
         ("record", result.record),
     ):
         print(f"  {what}: {path}")

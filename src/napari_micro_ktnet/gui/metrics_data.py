@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
 from napari.layers import Image, Labels
 
 from napari_micro_ktnet.gui import layers as convert
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 NOT_ANNOTATED = 255
+_SAMPLED, _MOST_VALUES = 200, 4
 _TRUTH = re.compile(
     r"truth|mask|annotation|corrected|manual|reference|(?:^|[ _-])gt(?:[ _-]|$)", re.IGNORECASE
 )
@@ -41,14 +43,22 @@ def suggest_pair(layers: Sequence[Layer]) -> tuple[Layer | None, Layer | None]:
     prediction = next(iter(made or others or labels), None)
     if prediction is None:
         return None, None
-    masks = [
-        x for x in reversed(layers) if isinstance(x, Image) and offers_labels(x) and _TRUTH.search(x.name)
-    ]
+    images = [x for x in reversed(layers) if isinstance(x, Image) and offers_labels(x)]
+    named = [x for x in images if _TRUTH.search(x.name)]
     # The first of several equally good ones is taken.
     truth = max(
-        (x for x in (*labels, *masks) if x is not prediction), key=lambda x: _fit(prediction, x), default=None
+        (x for x in (*labels, *named) if x is not prediction), key=lambda x: _fit(prediction, x), default=None
     )
-    return prediction, truth
+    return prediction, truth or next(filter(_looks_like_mask, images), None)
+
+
+def _looks_like_mask(layer: Image) -> bool:
+    """Whether an image has as few values as a mask; a sample is looked at."""
+    data = convert.full_data(layer)
+    if layer.rgb or data.ndim != 2 or data.dtype.kind not in "bui":
+        return False
+    steps = tuple(max(1, n // _SAMPLED) for n in data.shape)
+    return 1 < len(np.unique(np.asarray(data[:: steps[0], :: steps[1]]))) <= _MOST_VALUES
 
 
 def _fit(prediction: Layer, layer: Layer) -> int:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_micro_ktnet.gui.places import Place
 
 MEANING = {
-    RIGHT: ("right", "Found: in prediction and truth (true positive)."),
+    RIGHT: ("found", "In prediction and truth (true positive)."),
     MISSED: ("missed", "In the truth only (false negative)."),
     FALSE: ("false", "In the prediction only (false positive)."),
     OTHER: ("wrong class", "In both, but as different classes."),

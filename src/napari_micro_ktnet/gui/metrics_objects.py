@@ -21,9 +21,9 @@ VERDICTS = {
     "false": "In the prediction only.",
     "split": "One true object in several predicted ones, none of which is like it.",
     "merged": "Several true objects in one predicted one, which is like none of them.",
-    "hit": "Found: IoU of at least 0.5.",
+    "found": "Matched with an IoU of at least 0.5.",
 }
-_DOTS = {"hit": COLORS[RIGHT], "missed": COLORS[MISSED], "false": COLORS[FALSE]}
+_DOTS = {"found": COLORS[RIGHT], "missed": COLORS[MISSED], "false": COLORS[FALSE]}
 _HITS_ONLY = "n/a: only an object that is found has a counterpart to measure it against."
 
 

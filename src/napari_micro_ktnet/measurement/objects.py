@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 MATCH_IOU = 0.5
 """An object is found from this IoU on."""
 
-HIT, MISSED, FALSE, SPLIT, MERGED = "hit", "missed", "false", "split", "merged"
+HIT, MISSED, FALSE, SPLIT, MERGED = "found", "missed", "false", "split", "merged"
 
 _EIGHT = np.ones((3, 3), bool)
 
@@ -54,7 +54,7 @@ class ObjectTable:
     parts : ndarray of int, (N,)
         Objects on the other side that lie in this one with more than half of their area.
     verdict : ndarray of str, (N,)
-        ``hit`` (matched); else ``merged`` (several true objects in one predicted), ``split`` (one true
+        ``found`` (matched); else ``merged`` (several true objects in one predicted), ``split`` (one true
         object in several predicted), ``missed`` (in the truth only) or ``false`` (predicted only).
     boundary_iou, nsd, hd95 : ndarray of float, (N,)
         Boundary scores of the matched pair (`hd95` in pixels), NaN where there is none.
