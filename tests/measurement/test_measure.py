@@ -417,3 +417,12 @@ def test_confidence_limits_are_those_of_the_fields_drawn() -> None:
     values = [np.quantile(np.concatenate([sizes[i] for i in d]), 0.5, method="hazen") for d in draws]
     # As far as 1000 draws know it.
     assert found == pytest.approx(np.percentile(values, [2.5, 97.5]), rel=0.05)
+
+
+def test_two_labels_of_one_image_in_a_folder_are_refused(tmp_path: Path) -> None:
+    for name in ("x", "x_tif"):
+        write_labels(tmp_path / f"{name}_labels.tif", squares(10), (500.0, 500.0))
+        record = {"input_sha256": "ab", "image": "x", "slice_index": None}
+        (tmp_path / f"{name}.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"x_labels\.tif and x_tif_labels\.tif .* are labels of the same"):
+        measure(tmp_path)

@@ -95,7 +95,7 @@ class SegmentForm(QWidget):
         self.refresh = _tool("⟳", "Read the models folder again")
         self.about = _note()
         self.field = _combo("Whole image", "Current field of view")
-        self.region = LayerCombo(viewer, Shapes, none="Everywhere")
+        self.region = LayerCombo(viewer, Shapes, none="all")
         self.region_mode = _combo("inside", "outside")
         self.region_mode.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.region_mode.setFixedWidth(_NARROW)

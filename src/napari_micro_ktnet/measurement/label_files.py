@@ -31,7 +31,7 @@ def label_files(given: Path) -> list[Path]:
     Raises
     ------
     InputError
-        A folder holds none.
+        A folder holds none, or two of one image, as the records beside them say.
     ReadError
         A folder cannot be looked into.
     """
@@ -43,6 +43,14 @@ def label_files(given: Path) -> list[Path]:
             f"The folder {given} holds no label file. Expected names ending in {LABELS_ENDING}.tif, as "
             "'micro-ktnet segment' writes them, or name the files themselves."
         )
+    seen: dict[tuple[str, ...], Path] = {}
+    for path in inside:
+        origin = _origin(path)
+        if origin and seen.setdefault(origin, path) is not path:
+            raise InputError(
+                f"{seen[origin].name} and {path.name} in {given} are labels of the same image, which would "
+                "count twice. Move away the one that is not wanted, or name the files themselves."
+            )
     return inside
 
 
@@ -122,6 +130,19 @@ def is_estimated(path: Path) -> bool:
     """Whether the pixel size in a label file of `segment` is an estimate, as the record beside it says."""
     record = _read_record(path)
     return record is not None and record.estimated
+
+
+def _origin(path: Path) -> tuple[str, ...]:
+    """Which image a label file is of, as the record beside it says; empty where it does not."""
+    where = record_path(path)
+    if where is None or not where.is_file():
+        return ()
+    try:
+        content = json.loads(where.read_bytes())
+        return tuple(str(content[name]) for name in ("input_sha256", "image", "slice_index"))
+    except (ValueError, KeyError, TypeError):
+        # What is wrong with it is said when the labels are read.
+        return ()
 
 
 @dataclass(frozen=True)
