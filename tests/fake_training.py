@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_micro_ktnet.gui import train_run
+from napari_micro_ktnet.gui.train import run as train_run
 from napari_micro_ktnet.sem.writer import write_image, write_labels
 from napari_micro_ktnet.training.process import Ending
 from napari_micro_ktnet.training.run import Manifest, Run, RunConfig

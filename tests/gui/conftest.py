@@ -33,9 +33,10 @@ from napari.utils.notifications import Notification, NotificationSeverity, notif
 
 from blobs import blobs
 from fake_training import FakeProcess
-from napari_micro_ktnet.gui import segment_run, train_run
-from napari_micro_ktnet.gui.segment import SegmentWidget
-from napari_micro_ktnet.gui.train import TrainWidget
+from napari_micro_ktnet.gui.segment import run as segment_run
+from napari_micro_ktnet.gui.segment.widget import SegmentWidget
+from napari_micro_ktnet.gui.train import run as train_run
+from napari_micro_ktnet.gui.train.widget import TrainWidget
 from napari_micro_ktnet.model.checkpoint import _Header
 from napari_micro_ktnet.model.spec import LabelClass, ModelSpec
 from napari_micro_ktnet.predict.result import Segmentation

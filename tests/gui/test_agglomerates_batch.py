@@ -14,11 +14,11 @@ from agglomerates_data import LABELS, NM
 
 from helpers import small_model_file
 from napari_micro_ktnet import measure
-from napari_micro_ktnet.gui import agglomerates_batch
-from napari_micro_ktnet.gui.agglomerates import AgglomeratesWidget
-from napari_micro_ktnet.gui.agglomerates_batch import BatchTab
-from napari_micro_ktnet.gui.agglomerates_batch_run import BatchOutcome, BatchRequest, BatchStep, batch_steps
-from napari_micro_ktnet.gui.agglomerates_run import Options
+from napari_micro_ktnet.gui.agglomerates import batch as agglomerates_batch
+from napari_micro_ktnet.gui.agglomerates.batch import BatchTab
+from napari_micro_ktnet.gui.agglomerates.batch_run import BatchOutcome, BatchRequest, BatchStep, batch_steps
+from napari_micro_ktnet.gui.agglomerates.run import Options
+from napari_micro_ktnet.gui.agglomerates.widget import AgglomeratesWidget
 from napari_micro_ktnet.sem import write_image
 
 LIMITS = "d_star_um = 0.4\n[limits]\nlargest_ecd_um = 0.5\n"
@@ -136,7 +136,7 @@ def test_request_and_outcome(ready, widget, asked, press, tmp_path, monkeypatch)
     assert "FAIL" in form.verdict.text()
     opened: list[Any] = []
     monkeypatch.setattr(
-        "napari_micro_ktnet.gui.agglomerates_batch.QDesktopServices.openUrl",
+        "napari_micro_ktnet.gui.agglomerates.batch.QDesktopServices.openUrl",
         lambda u: opened.append(u.fileName()),
     )
     form.open_report.click()

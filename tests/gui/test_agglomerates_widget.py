@@ -19,10 +19,11 @@ from napari.layers import Labels
 from qtpy.QtWidgets import QApplication
 
 from napari_micro_ktnet import measure
-from napari_micro_ktnet.gui import agglomerates_measure, agglomerates_preview
-from napari_micro_ktnet.gui.agglomerates import AgglomeratesWidget
-from napari_micro_ktnet.gui.agglomerates_measure import MeasureTab
-from napari_micro_ktnet.gui.agglomerates_run import Step
+from napari_micro_ktnet.gui.agglomerates import measure as agglomerates_measure
+from napari_micro_ktnet.gui.agglomerates import preview as agglomerates_preview
+from napari_micro_ktnet.gui.agglomerates.measure import MeasureTab
+from napari_micro_ktnet.gui.agglomerates.run import Step
+from napari_micro_ktnet.gui.agglomerates.widget import AgglomeratesWidget
 from napari_micro_ktnet.gui.label_layers import labels_crc32
 from napari_micro_ktnet.report.colors import NOT_COUNTED, class_colors
 
@@ -62,7 +63,7 @@ def save_as(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Answer the next file dialogs with a path."""
 
     def answer(path: Path) -> None:
-        dialog = "napari_micro_ktnet.gui.agglomerates_export.QFileDialog.getSaveFileName"
+        dialog = "napari_micro_ktnet.gui.agglomerates.export.QFileDialog.getSaveFileName"
         monkeypatch.setattr(dialog, lambda *_: (str(path), ""))
 
     return answer
@@ -549,7 +550,7 @@ def test_idle_widget_loads_neither_torch_nor_the_measuring_code() -> None:
         from napari.components import ViewerModel
         from qtpy.QtWidgets import QApplication
         app = QApplication([])
-        from napari_micro_ktnet.gui.agglomerates import AgglomeratesWidget
+        from napari_micro_ktnet.gui.agglomerates.widget import AgglomeratesWidget
         viewer = ViewerModel()
         widget = AgglomeratesWidget(viewer)
         viewer.add_labels(np.ones((4, 4), np.uint8))

@@ -49,7 +49,7 @@ def test_no_image_and_then_one(widget, viewer, grey) -> None:
 
 
 def test_no_model(qtbot, viewer, models, network, grey) -> None:
-    from napari_micro_ktnet.gui.segment import SegmentWidget
+    from napari_micro_ktnet.gui.segment.widget import SegmentWidget
 
     for path in models.iterdir():
         path.unlink()

@@ -17,9 +17,10 @@ from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
-from napari_micro_ktnet.gui import metrics_run, metrics_session
-from napari_micro_ktnet.gui.metrics import MetricsWidget
-from napari_micro_ktnet.gui.metrics_layers import is_error_layer
+from napari_micro_ktnet.gui.metrics import run as metrics_run
+from napari_micro_ktnet.gui.metrics import session as metrics_session
+from napari_micro_ktnet.gui.metrics.layers import is_error_layer
+from napari_micro_ktnet.gui.metrics.widget import MetricsWidget
 from napari_micro_ktnet.gui.tables import Column, ColumnTable
 
 RECORD = {"image": "a", "classes": ["agglomerate"], "threshold": 0.4}
@@ -292,7 +293,7 @@ def test_export_and_clipboard(two, compare, tmp_path, monkeypatch) -> None:
     results = two.form.results
     for name, button in (("all.json", results.json), ("scores", results.csv)):
         monkeypatch.setattr(
-            "napari_micro_ktnet.gui.metrics.QFileDialog.getSaveFileName",
+            "napari_micro_ktnet.gui.metrics.widget.QFileDialog.getSaveFileName",
             lambda *_, name=name: (str(tmp_path / name), ""),
         )
         button.click()
@@ -301,7 +302,8 @@ def test_export_and_clipboard(two, compare, tmp_path, monkeypatch) -> None:
     assert (tmp_path / "scores.csv").read_text().startswith("image,class,status,iou")
     results.tabs.setCurrentIndex(1)
     monkeypatch.setattr(
-        "napari_micro_ktnet.gui.metrics.QFileDialog.getSaveFileName", lambda *_: (str(tmp_path / "o.csv"), "")
+        "napari_micro_ktnet.gui.metrics.widget.QFileDialog.getSaveFileName",
+        lambda *_: (str(tmp_path / "o.csv"), ""),
     )
     results.csv.click()
     assert len((tmp_path / "o.csv").read_text().splitlines()) == 1 + len(evaluation.object_rows())
@@ -367,7 +369,7 @@ def test_idle_widget_loads_neither_torch_nor_the_scores() -> None:
         from napari.components import ViewerModel
         from qtpy.QtWidgets import QApplication
         app = QApplication([])
-        from napari_micro_ktnet.gui.metrics import MetricsWidget
+        from napari_micro_ktnet.gui.metrics.widget import MetricsWidget
         widget = MetricsWidget(ViewerModel())
         assert "napari_micro_ktnet.measurement.evaluation" not in sys.modules
         assert "torch" not in sys.modules

@@ -11,17 +11,17 @@ from napari.layers import Image, Labels
 
 from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.files import write_bytes
-from napari_micro_ktnet.gui import metrics_checks as check
-from napari_micro_ktnet.gui import metrics_data as data
 from napari_micro_ktnet.gui.label_layers import look_at, not_analysed
-from napari_micro_ktnet.gui.metrics_objects import image_columns, object_rows
-from napari_micro_ktnet.gui.metrics_run import (
+from napari_micro_ktnet.gui.metrics import checks as check
+from napari_micro_ktnet.gui.metrics import data as data
+from napari_micro_ktnet.gui.metrics.objects import image_columns, object_rows
+from napari_micro_ktnet.gui.metrics.run import (
     FoldersRequest,
     LayersRequest,
     Step,
     compare_steps,
 )
-from napari_micro_ktnet.gui.metrics_text import score_rows, summary
+from napari_micro_ktnet.gui.metrics.text import score_rows, summary
 from napari_micro_ktnet.measurement.error_map import error_map
 from napari_micro_ktnet.measurement.evaluation import evaluate
 from napari_micro_ktnet.measurement.label_pairs import EvaluationOptions

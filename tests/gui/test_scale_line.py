@@ -10,7 +10,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_micro_ktnet.gui import layers as convert
-from napari_micro_ktnet.gui.sem_info import SemInfoWidget
+from napari_micro_ktnet.gui.sem_info.widget import SemInfoWidget
 
 PIXELS = np.arange(40 * 60, dtype=np.uint8).reshape(40, 60)
 

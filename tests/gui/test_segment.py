@@ -190,7 +190,7 @@ def test_deleting_a_layer_ends_the_run(which, widget, viewer, grey, network, qtb
 def test_deleted_widget_ends_the_run(qtbot, viewer, models, network, grey) -> None:
     from qtpy.QtWidgets import QApplication
 
-    from napari_micro_ktnet.gui.segment import SegmentWidget
+    from napari_micro_ktnet.gui.segment.widget import SegmentWidget
 
     image = viewer.add_image(grey)
     widget = SegmentWidget(viewer)
@@ -286,7 +286,7 @@ def test_settings_choose_the_device_and_the_cache_folder(
     qtbot, viewer, models, network, monkeypatch, tmp_path: Path
 ) -> None:
     from napari_micro_ktnet.gui import settings
-    from napari_micro_ktnet.gui.segment import SegmentWidget
+    from napari_micro_ktnet.gui.segment.widget import SegmentWidget
     from napari_micro_ktnet.model.cache import cache_folder
 
     chosen = {"device": "cuda", "cache_folder": str(tmp_path / "cache")}

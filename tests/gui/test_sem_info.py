@@ -17,7 +17,7 @@ from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.gui import layers as convert
 from napari_micro_ktnet.gui import pixel_size as sizes
 from napari_micro_ktnet.gui.reader import read_layers
-from napari_micro_ktnet.gui.sem_info import SemInfoWidget
+from napari_micro_ktnet.gui.sem_info.widget import SemInfoWidget
 from napari_micro_ktnet.sem import DataBar, SEMImage, SEMMetadata, write_image
 
 PIXELS = np.arange(40 * 60, dtype=np.uint8).reshape(40, 60)

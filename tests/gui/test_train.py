@@ -12,9 +12,10 @@ import tifffile
 
 from blobs import blobs
 from fake_training import FakeProcess
-from napari_micro_ktnet.gui import train_run, train_runs
-from napari_micro_ktnet.gui.segment import SegmentWidget
-from napari_micro_ktnet.gui.train import TrainWidget
+from napari_micro_ktnet.gui.segment.widget import SegmentWidget
+from napari_micro_ktnet.gui.train import run as train_run
+from napari_micro_ktnet.gui.train import runs as train_runs
+from napari_micro_ktnet.gui.train.widget import TrainWidget
 from napari_micro_ktnet.model.registry import model_info
 from napari_micro_ktnet.model.spec import AGGLOMERATE, LabelClass
 from napari_micro_ktnet.sem import read_sem

@@ -11,7 +11,7 @@ import tifffile
 from napari.layers import Image, Labels
 
 from napari_micro_ktnet.gui import layers as convert
-from napari_micro_ktnet.gui.train_data import (
+from napari_micro_ktnet.gui.train.data import (
     LayerPair,
     check_pair,
     check_together,
@@ -23,7 +23,7 @@ from napari_micro_ktnet.gui.train_data import (
     take_pixels,
     write_pairs,
 )
-from napari_micro_ktnet.gui.train_history import History, describe_seconds
+from napari_micro_ktnet.gui.train.history import History, describe_seconds
 from napari_micro_ktnet.model.spec import LabelClass
 from napari_micro_ktnet.sem import read_sem
 

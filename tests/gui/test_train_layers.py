@@ -8,7 +8,7 @@ import tifffile
 
 from blobs import blobs
 from napari_micro_ktnet.gui import layers as convert
-from napari_micro_ktnet.gui.train_data import ANNOTATION_KEY
+from napari_micro_ktnet.gui.train.data import ANNOTATION_KEY
 from napari_micro_ktnet.model.spec import LabelClass
 from napari_micro_ktnet.sem import DataBar, SEMImage
 

@@ -12,11 +12,12 @@ import pytest
 
 from blobs import blobs
 from napari_micro_ktnet.errors import FetchError, TrainingError
-from napari_micro_ktnet.gui import train_jobs, train_start
-from napari_micro_ktnet.gui.train import TrainWidget
-from napari_micro_ktnet.gui.train_curves import Curve, CurvePlot
-from napari_micro_ktnet.gui.train_jobs import describe_estimate
-from napari_micro_ktnet.gui.train_run import TrainRequest
+from napari_micro_ktnet.gui.train import jobs as train_jobs
+from napari_micro_ktnet.gui.train import start as train_start
+from napari_micro_ktnet.gui.train.curves import Curve, CurvePlot
+from napari_micro_ktnet.gui.train.jobs import describe_estimate
+from napari_micro_ktnet.gui.train.run import TrainRequest
+from napari_micro_ktnet.gui.train.widget import TrainWidget
 from napari_micro_ktnet.model.download import FetchReport
 from napari_micro_ktnet.model.encoders import LITE0
 from napari_micro_ktnet.model.fetch import micronet_path

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
     from numpy.typing import NDArray
 
-    from napari_micro_ktnet.gui.segment_run import RunResult, TileDone
+    from napari_micro_ktnet.gui.segment.run import RunResult, TileDone
     from napari_micro_ktnet.model.spec import ModelSpec
 
 

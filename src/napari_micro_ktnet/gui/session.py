@@ -9,7 +9,7 @@ from napari.utils import progress
 
 from napari_micro_ktnet.gui.jobs import Cancelled, Done, Failed, Job, report_failure
 from napari_micro_ktnet.gui.live_result import LiveResult
-from napari_micro_ktnet.gui.segment_run import Request, RunResult, TileDone, run_request
+from napari_micro_ktnet.gui.segment.run import Request, RunResult, TileDone, run_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,1 @@
+"""The SEM info widget."""
