@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from napari_micro_ktnet.model.architectures import build_network
+from napari_micro_ktnet.model.encoders import canonical_encoder
 from napari_micro_ktnet.model.spec import ModelSpec
 from napari_micro_ktnet.predict.device import pick_device
 from napari_micro_ktnet.predict.runner import normalise
@@ -50,7 +51,7 @@ def main() -> None:
     )
     scenes = [masterbatch_image(seed=seed) for seed in range(4)]
     pairs = [ImagePair(str(i), s.pixels, s.mask.astype(np.uint8)) for i, s in enumerate(scenes)]
-    spec = ModelSpec(encoder=args.encoder)
+    spec = ModelSpec(encoder=canonical_encoder(args.encoder))
     sampler = CropSampler(pairs, spec.normalization, config)
     torch.manual_seed(0)
     fabric = make_fabric(config)
