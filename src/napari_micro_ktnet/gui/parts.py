@@ -1,21 +1,27 @@
-"""Small pieces that the forms of the Train widget are made of."""
+"""Small pieces that the forms of the widgets are made of."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
+    QAbstractItemView,
     QComboBox,
     QFormLayout,
     QHBoxLayout,
+    QHeaderView,
     QLabel,
     QPushButton,
     QSizePolicy,
+    QTableWidget,
+    QTableWidgetItem,
     QToolButton,
     QWidget,
 )
 
 # Coloured text would be hard to read in one of the two themes: a coloured edge is seen in both.
-_CAPTION_WIDTH = 104
+_CAPTION_WIDTH, _HEADER_HEIGHT = 104, 26
 _EDGES = {"problem": "#e5534b", "warning": "#f0b849", "good": "#3fb950"}
 
 
@@ -101,3 +107,39 @@ def folding(text: str, part: QWidget) -> QToolButton:
 
     button.toggled.connect(unfold)
     return button
+
+
+def set_up_table(table: QTableWidget, columns: Mapping[str, str], fixed: int, width: int) -> None:
+    """Make a table of layers: titles with help, one column of a fixed width, nothing to select or edit.
+
+    Parameters
+    ----------
+    table : QTableWidget
+        With as many columns as there are names.
+    columns : mapping of str to str
+        Name and help of each column.
+    fixed, width : int
+        Index of the column that does not stretch, and its width.
+    """
+    header = QHeaderView(Qt.Orientation.Horizontal)
+    table.setHorizontalHeader(header)
+    for column, title in enumerate(columns):
+        item = QTableWidgetItem(title.capitalize())
+        item.setToolTip(columns[title])
+        table.setHorizontalHeaderItem(column, item)
+    header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+    header.setSectionResizeMode(fixed, QHeaderView.ResizeMode.Fixed)
+    table.setColumnWidth(fixed, width)
+    header.setFixedHeight(_HEADER_HEIGHT)
+    rows = QHeaderView(Qt.Orientation.Vertical)
+    table.setVerticalHeader(rows)
+    rows.hide()
+    table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    table.setWordWrap(False)
+
+
+def fit_table(table: QTableWidget, row_height: int, most: int) -> None:
+    """Make a table as high as its rows, at least one and at most `most` of them."""
+    table.setFixedHeight(_HEADER_HEIGHT + row_height * max(1, min(most, table.rowCount())) + 4)

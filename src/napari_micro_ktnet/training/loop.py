@@ -313,13 +313,7 @@ class _Loop:
         found = correct_file(self.run.model_file, self.training, **where)
         if found is None:
             return
-        shares = ", ".join(
-            f"{entry.name} {estimated:.1%} of the area ({annotated:.0%} of what is marked)"
-            for entry, annotated, estimated in zip(
-                self.config.classes, found.annotated[1:], found.estimated[1:], strict=True
-            )
-        )
-        text = f"The model was corrected for the shares of the classes: {shares}."
+        text = found.text([entry.name for entry in self.config.classes])
         self.run.log("notice", step=self.progress.step, text=text)
         yield Notice(text)
 

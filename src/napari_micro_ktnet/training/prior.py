@@ -59,6 +59,14 @@ class PriorCorrection:
     fraction: float
     shift: tuple[float, ...]
 
+    def text(self, names: Sequence[str]) -> str:
+        """Say it in a sentence; `names` are those of the classes besides matrix."""
+        shares = ", ".join(
+            f"{name} {estimated:.1%} of the area ({annotated:.0%} of what is marked)"
+            for name, annotated, estimated in zip(names, self.annotated[1:], self.estimated[1:], strict=True)
+        )
+        return f"The model was corrected for the shares of the classes: {shares}."
+
 
 def estimate_shares(probability: NDArray[np.floating], annotated: NDArray[np.float64]) -> NDArray[np.float64]:
     """Estimate how frequent each class is where nothing is annotated.

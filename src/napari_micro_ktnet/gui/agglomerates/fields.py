@@ -11,14 +11,14 @@ import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QBrush, QColor
-from qtpy.QtWidgets import QAbstractItemView, QComboBox, QHeaderView, QTableWidget, QTableWidgetItem
+from qtpy.QtWidgets import QComboBox, QTableWidget, QTableWidgetItem
 
 from napari_micro_ktnet.gui import inputs
 from napari_micro_ktnet.gui import layers as convert
 from napari_micro_ktnet.gui import pixel_size as sizes
 from napari_micro_ktnet.gui.agglomerates.run import FieldRequest
 from napari_micro_ktnet.gui.label_layers import as_now, holds_labels, image_of, not_analysed, record_of, stem
-from napari_micro_ktnet.gui.parts import combo
+from napari_micro_ktnet.gui.parts import combo, fit_table, set_up_table
 from napari_micro_ktnet.sem import SEMImage
 from napari_micro_ktnet.sem.folders import LABELS_ENDING
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _LABELS, _IMAGE, _PIXEL = range(3)
 _PIXEL_WIDTH = 74
-_ROW_HEIGHT, _HEADER_HEIGHT, _MOST_ROWS = 28, 26, 6
+_ROW_HEIGHT, _MOST_ROWS = 28, 6
 _BAD = QColor("#e5534b")
 _ESTIMATED = "The pixel size is only an estimate from the magnification; check it on the scale bar."
 
@@ -85,23 +85,7 @@ class FieldTable(QTableWidget):
         # What a user chose by hand is not suggested anew.
         self._ticked: dict[Labels, bool] = {}
         self._images: dict[Labels, Image | None] = {}
-        header = QHeaderView(Qt.Orientation.Horizontal)
-        self.setHorizontalHeader(header)
-        for column, title in enumerate(HELP):
-            item = QTableWidgetItem(title.capitalize())
-            item.setToolTip(HELP[title])
-            self.setHorizontalHeaderItem(column, item)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(_PIXEL, QHeaderView.ResizeMode.Fixed)
-        self.setColumnWidth(_PIXEL, _PIXEL_WIDTH)
-        header.setFixedHeight(_HEADER_HEIGHT)
-        rows = QHeaderView(Qt.Orientation.Vertical)
-        self.setVerticalHeader(rows)
-        rows.hide()
-        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setWordWrap(False)
+        set_up_table(self, HELP, _PIXEL, _PIXEL_WIDTH)
         self.itemChanged.connect(self._item_changed)
         self.refill()
 
@@ -115,7 +99,7 @@ class FieldTable(QTableWidget):
         self.blockSignals(True)
         self.setRowCount(len(self._labels))
         self._cells = [self._fill(row, labels) for row, labels in enumerate(self._labels)]
-        self.setFixedHeight(_HEADER_HEIGHT + _ROW_HEIGHT * max(1, min(_MOST_ROWS, len(self._labels))) + 4)
+        fit_table(self, _ROW_HEIGHT, _MOST_ROWS)
         self.blockSignals(False)
         self.changed.emit()
 

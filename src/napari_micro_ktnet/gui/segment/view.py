@@ -8,17 +8,12 @@ from napari.layers import Image, Shapes
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QDoubleSpinBox,
-    QFormLayout,
-    QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QSizePolicy,
     QSlider,
     QSpinBox,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -26,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_micro_ktnet.gui import layers as convert
 from napari_micro_ktnet.gui import settings
 from napari_micro_ktnet.gui.inputs import LayerCombo
+from napari_micro_ktnet.gui.parts import combo, folding, form_layout, note, row, tool
 from napari_micro_ktnet.gui.segment.run import Request
 from napari_micro_ktnet.predict.tiles import OVERLAP
 
@@ -63,8 +59,8 @@ class ThresholdField(QWidget):
         self.number.setSingleStep(0.01)
         self.number.setDecimals(2)
         self.number.setFixedWidth(_NARROW)
-        row = _row(self.slider, self.number)
-        self.setLayout(row)
+        line = row(self.slider, self.number)
+        self.setLayout(line)
         self.set_value(value)
         self.slider.valueChanged.connect(lambda percent: self.number.setValue(percent / 100))
         self.number.valueChanged.connect(self._number_changed)
@@ -90,30 +86,30 @@ class SegmentForm(QWidget):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self.image = LayerCombo(viewer, Image)
-        self.model = _combo()
-        self.browse = _tool("…", "Use a model file (.safetensors)")
-        self.refresh = _tool("⟳", "Read the models folder again")
-        self.about = _note()
-        self.field = _combo("Whole image", "Current field of view")
+        self.model = combo()
+        self.browse = tool("…", "Use a model file (.safetensors)")
+        self.refresh = tool("⟳", "Read the models folder again")
+        self.about = note()
+        self.field = combo("Whole image", "Current field of view")
         self.region = LayerCombo(viewer, Shapes, none="all")
-        self.region_mode = _combo("inside", "outside")
+        self.region_mode = combo("inside", "outside")
         self.region_mode.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.region_mode.setFixedWidth(_NARROW)
-        self.pixel_size_note = _note()
+        self.pixel_size_note = note()
         self.rescale = QCheckBox("Rescale to the model's pixel size")
         self.threshold = ThresholdField()
         self.probability = QCheckBox("Show probability")
-        self.device = _combo(*settings.devices())
+        self.device = combo(*settings.devices())
         self.device.setCurrentText(settings.preferred_device())
-        self.advanced = QToolButton()
         self.advanced_part = QWidget()
+        self.advanced = folding("Advanced", self.advanced_part)
         self.run = QPushButton("Run")
         self.progress = QProgressBar()
-        self.message = _note()
+        self.message = note()
         self._advanced_fields()
         self._lay_out()
-        for combo in (self.image, self.region):
-            combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        for box in (self.image, self.region):
+            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         for name, text in HELP.items():
             getattr(self, name).setToolTip(text)
 
@@ -161,32 +157,21 @@ class SegmentForm(QWidget):
         self.overlap.setSingleStep(0.05)
         self.overlap.setDecimals(4)
         self.overlap.setValue(OVERLAP)
-        self.precision = _combo("auto", "float32", "bfloat16")
-        form = _form(self.advanced_part)
+        self.precision = combo("auto", "float32", "bfloat16")
+        form = form_layout(self.advanced_part)
         form.addRow("Tile", self.tile)
         form.addRow("Overlap", self.overlap)
         form.addRow("Precision", self.precision)
-        self.advanced.setText("Advanced")
-        self.advanced.setCheckable(True)
-        self.advanced.setArrowType(Qt.ArrowType.RightArrow)
-        self.advanced.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.advanced.setAutoRaise(True)
-        self.advanced.toggled.connect(self._unfold)
-        self.advanced_part.hide()
-
-    def _unfold(self, show: bool) -> None:
-        self.advanced_part.setVisible(show)
-        self.advanced.setArrowType(Qt.ArrowType.DownArrow if show else Qt.ArrowType.RightArrow)
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
         fields = QWidget()
-        form = _form(fields)
+        form = form_layout(fields)
         form.addRow("Image", self.image)
-        form.addRow("Model", _row(self.model, self.browse, self.refresh))
+        form.addRow("Model", row(self.model, self.browse, self.refresh))
         form.addRow(self.about)
         form.addRow("Field", self.field)
-        form.addRow("Region", _row(self.region, self.region_mode))
+        form.addRow("Region", row(self.region, self.region_mode))
         form.addRow(self.pixel_size_note)
         form.addRow(self.rescale)
         form.addRow("Device", self.device)
@@ -199,42 +184,3 @@ class SegmentForm(QWidget):
         for part in (fields, self.advanced, self.advanced_part, self.run, self.progress, self.message):
             column.addWidget(part)
         column.addStretch(1)
-
-
-def _combo(*texts: str) -> QComboBox:
-    combo = QComboBox()
-    combo.addItems(texts)
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(6)
-    combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    return combo
-
-
-def _tool(text: str, help_text: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(help_text)
-    button.setFixedWidth(32)
-    return button
-
-
-def _note() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-    return label
-
-
-def _form(parent: QWidget) -> QFormLayout:
-    form = QFormLayout(parent)
-    form.setContentsMargins(0, 0, 0, 0)
-    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    return form
-
-
-def _row(*widgets: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.setContentsMargins(0, 0, 0, 0)
-    for widget in widgets:
-        row.addWidget(widget, 1 if widget is widgets[0] else 0)
-    return row

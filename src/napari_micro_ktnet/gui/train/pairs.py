@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QBrush, QColor
-from qtpy.QtWidgets import QAbstractItemView, QComboBox, QHeaderView, QTableWidget, QTableWidgetItem
+from qtpy.QtWidgets import QComboBox, QTableWidget, QTableWidgetItem
 
 from napari_micro_ktnet.gui import inputs
 from napari_micro_ktnet.gui import layers as convert
-from napari_micro_ktnet.gui.parts import combo
+from napari_micro_ktnet.gui.parts import combo, fit_table, set_up_table
 from napari_micro_ktnet.gui.train import data as data
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ _LABELS, _IMAGE, _KIND = range(3)
 _KINDS: tuple[Annotation, ...] = ("full", "scribbles")
 _KIND_WIDTH = 108
 _ROW_HEIGHT = 30
-_HEADER_HEIGHT = 26
 _MOST_ROWS = 6
 _BAD = QColor("#e5534b")
 
@@ -56,23 +55,7 @@ class PairTable(QTableWidget):
         self._ticked: dict[Labels, bool] = {}
         self._images: dict[Labels, Image] = {}
         self._kinds: dict[Labels, Annotation] = {}
-        header = QHeaderView(Qt.Orientation.Horizontal)
-        self.setHorizontalHeader(header)
-        for column, title in enumerate(HELP):
-            item = QTableWidgetItem(title.capitalize())
-            item.setToolTip(HELP[title])
-            self.setHorizontalHeaderItem(column, item)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(_KIND, QHeaderView.ResizeMode.Fixed)
-        self.setColumnWidth(_KIND, _KIND_WIDTH)
-        header.setFixedHeight(_HEADER_HEIGHT)
-        rows = QHeaderView(Qt.Orientation.Vertical)
-        self.setVerticalHeader(rows)
-        rows.hide()
-        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setWordWrap(False)
+        set_up_table(self, HELP, _KIND, _KIND_WIDTH)
         self.itemChanged.connect(self._item_changed)
         self.refill()
 
@@ -85,7 +68,7 @@ class PairTable(QTableWidget):
         self.blockSignals(True)
         self.setRowCount(len(self._labels))
         self._cells = [self._fill(row, labels) for row, labels in enumerate(self._labels)]
-        self.setFixedHeight(_HEADER_HEIGHT + _ROW_HEIGHT * max(1, min(_MOST_ROWS, len(self._labels))) + 4)
+        fit_table(self, _ROW_HEIGHT, _MOST_ROWS)
         self.blockSignals(False)
         self.changed.emit()
 
