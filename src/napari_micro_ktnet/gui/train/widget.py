@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from napari_micro_ktnet.training.config import Annotation
 
 _DEBOUNCE_MS = 300
-_NARROWEST = 310
+_NARROWEST = 350
 _NUMBER = re.compile(r"-\d+$")
 
 
