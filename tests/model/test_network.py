@@ -63,9 +63,10 @@ def test_decoder_options() -> None:
     assert (count(plain, nn.ConvTranspose2d), count(plain, SCSE), count(plain, nn.Upsample)) == (0, 0, 5)
 
 
-def test_scse_is_the_sum_of_both_branches() -> None:
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_scse_is_the_sum_of_both_branches(memory_format: torch.memory_format) -> None:
     torch.manual_seed(0)
-    scse, x = SCSE(32), torch.randn(2, 32, 5, 7)
+    scse, x = SCSE(32), torch.randn(2, 32, 5, 7).to(memory_format=memory_format)
     mean = x.mean(dim=(2, 3))
     down, up = scse.channel[1], scse.channel[3]
     hidden = torch.relu(mean @ down.weight[:, :, 0, 0].T + down.bias)
@@ -73,6 +74,7 @@ def test_scse_is_the_sum_of_both_branches() -> None:
     weight = scse.spatial[0].weight[0, :, 0, 0]
     spatial = torch.sigmoid(torch.einsum("ncyx,c->nyx", x, weight) + scse.spatial[0].bias)[:, None]
     torch.testing.assert_close(scse(x), x * channel + x * spatial)
+    assert scse(x).is_contiguous(memory_format=memory_format)
 
 
 def test_padding_repeats_the_edge_and_keeps_the_image() -> None:

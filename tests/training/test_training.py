@@ -20,7 +20,6 @@ from napari_micro_ktnet.training.config import STRONG, AugmentConfig, preset
 from napari_micro_ktnet.training.dataset import CropSampler, ImagePair
 from napari_micro_ktnet.training.loop import iter_train, train
 from napari_micro_ktnet.training.losses import IGNORE, loss_from_sums, loss_sums, segmentation_loss
-from napari_micro_ktnet.training.precision import depthwise_in_float32
 from napari_micro_ktnet.training.reports import EndReport, StepReport, ValidationReport
 from napari_micro_ktnet.training.run import Run
 
@@ -170,18 +169,6 @@ def test_paper_preset() -> None:
 def test_bad_settings(name: str, values: dict[str, int], message: str) -> None:
     with pytest.raises(InputError, match=message):
         preset(name, **values)
-
-
-def test_depthwise_convolutions_keep_their_names_and_results() -> None:
-    network = torch.nn.Sequential(torch.nn.Conv2d(8, 8, 5, groups=8), torch.nn.Conv2d(8, 4, 1))
-    x = torch.randn(1, 8, 9, 9)
-    before, names = network(x), list(network.state_dict())
-    depthwise_in_float32(network)
-    assert list(network.state_dict()) == names
-    assert torch.equal(network(x), before)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert network[0](x).dtype == torch.float32
-        assert network(x).dtype == torch.bfloat16
 
 
 def test_training_learns_and_leaves_a_usable_model(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from napari_micro_ktnet.model.weights import imagenet_state_dict, load_encoder_w
 from napari_micro_ktnet.predict.device import autocast_dtype, is_out_of_memory, pick_device
 from napari_micro_ktnet.predict.runner import normalise
 from napari_micro_ktnet.training.class_folders import ClassSampler
-from napari_micro_ktnet.training.precision import depthwise_in_float32
+from napari_micro_ktnet.training.fast_layers import use_fast_layers
 from napari_micro_ktnet.training.pretrain_config import PretrainConfig
 from napari_micro_ktnet.training.schedule import warm_cosine
 from napari_micro_ktnet.training.start import encoder_normalization
@@ -77,7 +77,7 @@ class ClassTrainer:
             state = imagenet_state_dict(config.encoder) if imagenet else read_state_dict(config.init)
             load_encoder_weights(network.encoder, config.encoder, state, source=config.init)
         if self.device.type == "cpu":
-            depthwise_in_float32(network)
+            use_fast_layers(network)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=config.lr, weight_decay=config.weight_decay

@@ -18,8 +18,8 @@ from napari_micro_ktnet.predict.device import autocast_dtype, is_out_of_memory, 
 from napari_micro_ktnet.predict.runner import normalise
 from napari_micro_ktnet.training.config import TrainingConfig
 from napari_micro_ktnet.training.dataset import CropSampler
+from napari_micro_ktnet.training.fast_layers import use_fast_layers
 from napari_micro_ktnet.training.losses import loss_from_sums, loss_sums
-from napari_micro_ktnet.training.precision import depthwise_in_float32
 from napari_micro_ktnet.training.schedule import warm_cosine
 from napari_micro_ktnet.training.start import encoder_of
 
@@ -86,7 +86,7 @@ class Trainer:
                 "Choose a larger batch, or fewer devices."
             )
         if fabric.device.type == "cpu":
-            depthwise_in_float32(network)
+            use_fast_layers(network)
         encoder_of(network).requires_grad_(not config.freeze_encoder)
         self.network = network.to(memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(network).to(fabric.device).eval() if config.ema else network
