@@ -13,6 +13,7 @@ from napari_micro_ktnet.training.fast_layers import use_fast_layers
 
 LAYERS = {
     "depthwise": nn.Conv2d(8, 8, 5, padding=2, groups=8),
+    "pointwise": nn.Conv2d(8, 65_536, 1),
     "transposed": nn.ConvTranspose2d(8, 6, 2, stride=2),
     "transposed without bias": nn.ConvTranspose2d(8, 6, 2, stride=2, bias=False),
     "average": nn.AdaptiveAvgPool2d(1),
@@ -78,6 +79,9 @@ def test_depthwise_convolutions_stay_in_float32() -> None:
         nn.ConvTranspose2d(4, 4, 2, stride=2, output_padding=1),
         nn.AdaptiveAvgPool2d(2),
         nn.Conv2d(4, 4, 3, padding=1, groups=4),
+        nn.Conv2d(4, 4, 1),
+        nn.Conv2d(1024, 1024, 1, stride=2),
+        nn.Conv2d(2048, 1024, 1, groups=2),
     ],
 )
 def test_other_layers_are_left_alone(layer: nn.Module) -> None:

@@ -7,7 +7,11 @@ channels-last order, forward and backward pass.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+LARGE = 512 * 1024
+"""Weights of a 1 x 1 convolution from which on a matrix product is faster."""
 
 
 class _InFloat32:
@@ -19,8 +23,17 @@ class _InFloat32:
         return result
 
 
-class _ByMatrixProduct(nn.ConvTranspose2d):
-    """Doubles the size, with pixels that do not overlap: one matrix product, then put in their places."""
+class _Pointwise(nn.Conv2d):
+    """Combines the channels of each pixel: one matrix product."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not torch.is_autocast_enabled(x.device.type):
+            return super().forward(x)
+        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+
+
+class _Doubling(nn.ConvTranspose2d):
+    """Makes four pixels of each, that do not overlap: one matrix product, then put in their places."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         if not torch.is_autocast_enabled(x.device.type):
@@ -49,7 +62,7 @@ def use_fast_layers(network: nn.Module) -> None:
     - Dilated depthwise convolutions in float32 too: on maps of 32 x 32 and more, the gradient of their
       weights comes out wrong in bfloat16, even infinite (oneDNN 3.13 on AVX-512).
     - Transposed convolutions of 2 x 2 with stride 2, under autocast, as a matrix product: the backward
-      pass is about twice as fast.
+      pass is about twice as fast. 1 x 1 convolutions of many channels likewise, by a fifth to a half.
     - Global averages as a sum divided by the number of pixels: the gradient of torch's mean is a map in
       channels-first order, and adding it to one in channels-last order takes five times as long.
 
@@ -64,7 +77,9 @@ def use_fast_layers(network: nn.Module) -> None:
             if not issubclass(base, _InFloat32):
                 module.__class__ = type(f"{base.__name__}InFloat32", (_InFloat32, base), {})
         elif type(module) is nn.ConvTranspose2d and _only_doubles(module):
-            module.__class__ = _ByMatrixProduct
+            module.__class__ = _Doubling
+        elif type(module) is nn.Conv2d and _is_large_pointwise(module):
+            module.__class__ = _Pointwise
         elif type(module) is nn.AdaptiveAvgPool2d and module.output_size in {1, (1, 1)}:
             module.__class__ = _BySum
 
@@ -73,6 +88,11 @@ def _needs_float32(convolution: nn.Conv2d) -> bool:
     depthwise = convolution.groups == convolution.in_channels > 1
     slow = max(convolution.kernel_size) > 3 or max(convolution.stride) > 1
     return depthwise and (slow or max(convolution.dilation) > 1)
+
+
+def _is_large_pointwise(convolution: nn.Conv2d) -> bool:
+    pointwise = convolution.kernel_size == convolution.stride == (1, 1) and convolution.padding == (0, 0)
+    return pointwise and convolution.groups == 1 and convolution.weight.numel() >= LARGE
 
 
 def _only_doubles(convolution: nn.ConvTranspose2d) -> bool:
