@@ -1,6 +1,6 @@
 """Time whole-image segmentation against its own forward passes and against a plain sliding window.
 
-    python benchmarks/inference.py [--encoder se_resnext50_32x4d] [--repeats 5]
+    python benchmarks/inference.py [--encoder se_resnext50_32x4d] [--architecture micro-ktnet] [--repeats 5]
 
 All three run the same network with the same weights, number type and memory layout on the same
 1280 x 960 image, in turn, in one process; the model is loaded before. The sliding window is what
@@ -35,13 +35,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--encoder", default="se_resnext50_32x4d")
+    parser.add_argument("--architecture", default="micro-ktnet")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     device = pick_device(args.device)
     dtype = autocast_dtype(device)
     torch.manual_seed(0)
-    spec = ModelSpec(encoder=args.encoder)
+    spec = ModelSpec(architecture=args.architecture, encoder=args.encoder)
     model = Model("benchmark", build_network(spec).eval(), spec)
     image = masterbatch_image(seed=1).pixels
     network = model.network.to(device).to(memory_format=torch.channels_last)
@@ -77,7 +78,8 @@ def main() -> None:
         _ = total / weight
 
     times = _alternate({"bare": bare, "ours": ours, "sliding": sliding_window}, args.repeats)
-    print(f"{args.encoder} on {device.type}, {dtype or torch.float32}, {torch.get_num_threads()} threads")
+    network_name = f"{args.architecture} {args.encoder}"
+    print(f"{network_name} on {device.type}, {dtype or torch.float32}, {torch.get_num_threads()} threads")
     print(f"{len(plan)} tile(s) of {plan.y.tile} x {plan.x.tile}, image {image.shape[0]} x {image.shape[1]}")
     for name, values in times.items():
         median = statistics.median(values)

@@ -151,7 +151,7 @@ def bars(done: Sequence[Drawable]) -> Figure:
         text.set_fontweight("bold" if each.entry.reference else "normal")
     axes.invert_yaxis()
     axes.set(xlim=(0, 1), xlabel="score, with the 95 % interval over images")
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9, reverse=True)
     return figure
 
 

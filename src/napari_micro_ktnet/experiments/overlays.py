@@ -66,8 +66,10 @@ def draw_overlays(entries: Sequence[tuple[str, Sequence[Job]]], pairs: Sequence[
     """
     windows = choose_windows(pairs)
     rows, columns = len(entries) + 1, max(1, len(windows))
-    figure = Figure(figsize=(_PANEL_INCHES * columns + 1.2, _PANEL_INCHES * rows + 0.5))
-    panels = figure.subplots(rows, columns, squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
+    height = _PANEL_INCHES * rows + 0.5
+    figure = Figure(figsize=(_PANEL_INCHES * columns + 1.2, height))
+    spaces = {"wspace": 0.04, "hspace": 0.04, "bottom": 0.3 / height, "top": 1 - 0.2 / height}
+    panels = figure.subplots(rows, columns, squeeze=False, gridspec_kw=spaces)
     for column, window in enumerate(windows):
         pixels = window.pair.pixels[window.rows, window.columns]
         truth = window.pair.mask[window.rows, window.columns]
