@@ -19,7 +19,7 @@ NETWORK_LIBRARIES = frozenset({"torch", "torchvision", "segmentation_models_pyto
 CORE = frozenset({"sem", "model", "predict", "training", "measurement", "synthetic"})
 
 # Room -> the rooms that it may import. The shell may import any.
-FOUNDATION = frozenset({"errors", "files"})
+FOUNDATION = frozenset({"errors", "files", "triton_guard"})
 MAY_IMPORT = {
     "errors": frozenset(),
     "triton_guard": frozenset(),
@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "experiments": FOUNDATION | CORE | {"batch"},
     "demo": FOUNDATION | CORE | {"batch"},
     # The lazy public API.
-    "__init__": FOUNDATION | CORE | {"triton_guard"},
+    "__init__": FOUNDATION | CORE,
 }
 NETWORK_ROOMS = frozenset({"model", "predict", "training"})
 
