@@ -59,6 +59,12 @@ def test_annotation_kind_is_suggested(data, kind) -> None:
     assert suggest_annotation(layer, label_counts(layer)) == kind
 
 
+@pytest.mark.parametrize("name", ["b.tif", "b.JPG", "b", "b [5 nm]"])
+def test_image_with_a_file_name_is_suggested(name: str) -> None:
+    images = [Image(np.zeros(SHAPE), name="a.tif"), Image(np.zeros(SHAPE), name=name)]
+    assert suggest_image(labels_of(np.zeros(SHAPE, int), "b_mask.tif"), images) is images[1]
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.int32, np.int64])
 def test_labels_are_counted(kind) -> None:
     assert label_counts(labels_of(np.array([[0, 0, 3], [5, 3, 0]], kind))) == {0: 3, 3: 2, 5: 1}
@@ -67,7 +73,8 @@ def test_labels_are_counted(kind) -> None:
 def test_image_of_the_same_grid_and_name_is_suggested() -> None:
     images = [Image(np.zeros(SHAPE), name=n) for n in ("a", "b")] + [Image(np.zeros((5, 6)), name="c_mask")]
     assert suggest_image(labels_of(np.zeros(SHAPE, int), "b_mask"), images) is images[1]
-    assert suggest_image(labels_of(np.zeros(SHAPE, int), "other"), images) is images[0]
+    assert suggest_image(labels_of(np.zeros(SHAPE, int), "other"), images) is None
+    assert suggest_image(labels_of(np.zeros(SHAPE, int), "other"), images[1:]) is images[1]
     assert suggest_image(labels_of(np.zeros((7, 7), int), "a"), images) is None
 
 

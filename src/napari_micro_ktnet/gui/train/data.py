@@ -31,7 +31,9 @@ COLORS = ("#ffd400", "#ff4d4d", "#3fc060", "#b05bff", "#ff9d2e", "#20c8c8", "#d0
 MOST_CLASSES = 20
 _SPARSE = 0.2
 _UNSAFE = re.compile(r"[^\w.-]+")
-_NAME_END = re.compile(r"( \[.*\]|[ _-](masks?|labels?|annotation|corrected))+$", re.IGNORECASE)
+_NAME_END = re.compile(
+    r"( \[.*\]|[ _-](masks?|labels?|annotation|corrected)|\.(tiff?|png|jpe?g|bmp))+$", re.IGNORECASE
+)
 
 Counts = dict[int, int]
 
@@ -99,12 +101,12 @@ def suggest_annotation(labels: Labels, counts: Counts) -> Annotation:
 
 
 def suggest_image(labels: Labels, images: Sequence[Image]) -> Image | None:
-    """Find the image that a Labels layer lies on: the same grid, best with a similar name."""
+    """Find the image that a Labels layer lies on: the same grid, and of several that with a similar name."""
     fitting = [i for i in images if not check_grid(i, labels)]
     named = labels.metadata.get(ANNOTATION_KEY, {}).get("image")
     stem = _NAME_END.sub("", labels.name)
     similar = [i for i in fitting if i.name == named or _NAME_END.sub("", i.name) == stem]
-    return next(iter(similar or fitting), None)
+    return similar[0] if similar else fitting[0] if len(fitting) == 1 else None
 
 
 def check_grid(image: Image, labels: Labels) -> str:
