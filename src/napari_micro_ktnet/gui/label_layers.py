@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from napari_micro_ktnet.sem import SEMImage
 
 _NAME_END = re.compile(
-    r"( \[.*\]|[ _-](masks?|labels?|annotation|corrected|truth|ground|gt))+$", re.IGNORECASE
+    r"( \[.*\]|[ _-](masks?|labels?|annotation|corrected|truth|ground|gt)|\.(tiff?|png|jpe?g|bmp))+$",
+    re.IGNORECASE,
 )
 _COUNTED = 1 << 16
 _OUTCOMES = {"errors_of", "agglomerates_of", "preview_of"}
@@ -167,5 +168,5 @@ def labels_crc32(labels: NDArray[Any]) -> int:
 
 
 def stem(name: str) -> str:
-    """Name without what says that a layer holds labels."""
+    """Name without what says that a layer holds labels, and without the ending of an image file."""
     return _NAME_END.sub("", name)

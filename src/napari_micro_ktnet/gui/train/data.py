@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_micro_ktnet.gui import layers as convert
 from napari_micro_ktnet.gui.inputs import check_image
+from napari_micro_ktnet.gui.label_layers import stem
 from napari_micro_ktnet.model.spec import AGGLOMERATE, LabelClass
 from napari_micro_ktnet.sem.writer import write_image, write_labels
 from napari_micro_ktnet.training.cuts import strips
@@ -31,9 +32,6 @@ COLORS = ("#ffd400", "#ff4d4d", "#3fc060", "#b05bff", "#ff9d2e", "#20c8c8", "#d0
 MOST_CLASSES = 20
 _SPARSE = 0.2
 _UNSAFE = re.compile(r"[^\w.-]+")
-_NAME_END = re.compile(
-    r"( \[.*\]|[ _-](masks?|labels?|annotation|corrected)|\.(tiff?|png|jpe?g|bmp))+$", re.IGNORECASE
-)
 
 Counts = dict[int, int]
 
@@ -104,8 +102,7 @@ def suggest_image(labels: Labels, images: Sequence[Image]) -> Image | None:
     """Find the image that a Labels layer lies on: the same grid, and of several that with a similar name."""
     fitting = [i for i in images if not check_grid(i, labels)]
     named = labels.metadata.get(ANNOTATION_KEY, {}).get("image")
-    stem = _NAME_END.sub("", labels.name)
-    similar = [i for i in fitting if i.name == named or _NAME_END.sub("", i.name) == stem]
+    similar = [i for i in fitting if i.name == named or stem(i.name) == stem(labels.name)]
     return similar[0] if similar else fitting[0] if len(fitting) == 1 else None
 
 
