@@ -139,15 +139,29 @@ def test_validation_folder_means_the_same_classes(tmp_path: Path) -> None:
     three[:10] = 2
     fill(tmp_path / "i", {"a.png": GREY})
     fill(tmp_path / "m", {"a.png": three})
+    fill(tmp_path / "vi", {"a.png": GREY[::-1]})
     fill(tmp_path / "vm", {"a.png": MASK * np.uint8(2)})
-    folders = {n: tmp_path / n for n in ("i", "m", "vm")}
+    folders = {n: tmp_path / n for n in ("i", "m", "vi", "vm")}
     config = DataConfig(
-        images=folders["i"], masks=folders["m"], val_images=folders["i"], val_masks=folders["vm"]
+        images=folders["i"], masks=folders["m"], val_images=folders["vi"], val_masks=folders["vm"]
     )
     data = load_data(config)
     assert set(np.unique(data.split.validation[0].mask)) <= {0, 2, IGNORE}
     with pytest.raises(DataError, match="hold 2 classes"):
         load_data(config.model_copy(update={"masks": folders["vm"], "val_masks": folders["m"]}))
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_an_image_under_two_names_is_refused(tmp_path: Path, held: bool) -> None:
+    folders = [tmp_path / n for n in ("images", "masks", "val_images", "val_masks")]
+    for folder, pixels in zip(folders, (GREY, MASK, GREY, MASK), strict=True):
+        fill(folder, {"b.png": pixels} if held else {"a.png": pixels, "b.png": pixels})
+    images, masks, val_images, val_masks = folders
+    config = DataConfig(images=images, masks=masks)
+    if held:
+        config = DataConfig(images=images, masks=masks, val_images=val_images, val_masks=val_masks)
+    with pytest.raises(DataError, match="are the same image"):
+        load_data(config)
 
 
 def test_missing_folder(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from napari_micro_ktnet.model.spec import LabelClass
 from napari_micro_ktnet.training.dataset import ImagePair
 from napari_micro_ktnet.training.folders import AnnotatedFolder, read_folder
 from napari_micro_ktnet.training.losses import IGNORE
+from napari_micro_ktnet.training.split import refuse_twins
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ def load_images(data: ExperimentData) -> ExperimentImages:
                 f"{len(folder.classes)}. Annotate the same classes in both."
             )
         test = held.pairs
-    _refuse_twins((*folder.pairs, *test))
+    refuse_twins((*folder.pairs, *test))
     return ExperimentImages(folder.pairs, test, folder.classes)
 
 
@@ -78,19 +78,6 @@ def _read(data: ExperimentData, images: object, masks: object, *, several: bool 
     return read_folder(
         str(images), str(masks), data.mask_colors or None, "full", data.class_names, several=several
     )
-
-
-def _refuse_twins(pairs: Sequence[ImagePair]) -> None:
-    """Refuse one image under two names: it could be trained on and scored."""
-    seen: dict[str, str] = {}
-    for pair in pairs:
-        digest = hashlib.sha256(np.ascontiguousarray(pair.pixels).data).hexdigest()
-        if digest in seen:
-            raise DataError(
-                f"{seen[digest]} and {pair.name} are the same image. A model could be scored on what it "
-                "was trained on: remove one of them."
-            )
-        seen[digest] = pair.name
 
 
 def make_folds(images: ExperimentImages, config: ExperimentConfig) -> tuple[Fold, ...]:

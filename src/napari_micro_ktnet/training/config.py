@@ -207,7 +207,7 @@ def preset(name: str, **overrides: Any) -> TrainingConfig:
     Parameters
     ----------
     name : {"quick", "thorough", "paper"}
-        Quick: 400 steps. Thorough: 3000 larger steps. Paper: Adam 2e-4, batch 14, its
+        Quick: 800 steps. Thorough: 3000 larger steps. Paper: Adam 2e-4, batch 14, its
         augmentations.
     **overrides
         Fields of `TrainingConfig`; None leaves the preset's value.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -62,6 +63,25 @@ def split_pairs(pairs: Sequence[ImagePair], share: float = 0.2, seed: int = 0) -
         raise DataError("There is no annotated image. Give at least one image with its mask.")
     parts = _cut(pairs[0]) if len(pairs) == 1 else _by_image(pairs, share, seed)
     return replace(parts, warnings=split_warnings(parts.training, parts.validation))
+
+
+def refuse_twins(pairs: Sequence[ImagePair]) -> None:
+    """Refuse one image under two names: it could be trained on and scored.
+
+    Raises
+    ------
+    DataError
+        Two of the pairs have the same pixels, whatever their masks are.
+    """
+    seen: dict[str, str] = {}
+    for pair in pairs:
+        digest = hashlib.sha256(np.ascontiguousarray(pair.pixels).data).hexdigest()
+        if digest in seen:
+            raise DataError(
+                f"{seen[digest]} and {pair.name} are the same image. A model could be scored on what it "
+                "was trained on: remove one of them."
+            )
+        seen[digest] = pair.name
 
 
 def split_warnings(training: Sequence[ImagePair], validation: Sequence[ImagePair]) -> tuple[str, ...]:

@@ -189,6 +189,9 @@ def check_together(pairs: Sequence[LayerPair], counts: Sequence[Counts]) -> str:
     """Why pairs that are sound by themselves are not enough to train; empty if they are."""
     if not pairs:
         return "Annotate an image first: New annotation layer makes a Labels layer to paint on."
+    twins = _check_twins(pairs)
+    if twins:
+        return twins
     first = [
         counted.get(0 if p.annotation == "full" else 1) for p, counted in zip(pairs, counts, strict=True)
     ]
@@ -204,6 +207,19 @@ def check_together(pairs: Sequence[LayerPair], counts: Sequence[Counts]) -> str:
     if len(pairs) > 1 or _several_slices(pairs[0]):
         return ""
     return _check_one(take_pixels(pairs[0]))
+
+
+def _check_twins(pairs: Sequence[LayerPair]) -> str:
+    """Which two annotations have the same image; empty if none."""
+    seen: dict[Image, Labels] = {}
+    for pair in pairs:
+        if pair.image in seen:
+            return (
+                f"{seen[pair.image].name!r} and {pair.labels.name!r} both annotate {pair.image.name!r}: a "
+                "model could be scored on what it was trained on. Untick one, or choose another image for it."
+            )
+        seen[pair.image] = pair.labels
+    return ""
 
 
 def _several_slices(pair: LayerPair) -> bool:
