@@ -4,11 +4,12 @@
     python scripts/train_starter.py pretrain --work WORK
     python scripts/train_starter.py folds    --work WORK --data DATA --recipe NAME
     python scripts/train_starter.py final    --work WORK --data DATA --recipe NAME --seed N
-    python scripts/train_starter.py average  --work WORK --members FOLDER FOLDER ...
+    python scripts/train_starter.py average  --work WORK --data DATA --members NAME-STEPS NAME-STEPS ...
 
 DATA is a folder with `agglomerates` (images, masks) and `dt_segnet` (images, masks). WORK holds
-what is made; a stage that is done is not done again. The average of the weights of several final
-trainings, all from the same pre-training, is the starter (Wortsman et al. 2022, arXiv:2203.05482).
+what is made; a stage that is done is not done again. `average` takes the mean of the weights along
+one fine-tuning, which keeps most of what either end is better at (Wortsman et al. 2022, CVPR,
+arXiv:2109.01903): of the final models, which is the starter, and fold by fold, which is its score.
 """
 
 from __future__ import annotations
@@ -46,11 +47,14 @@ FOLDS = (
     ("5C3_0", "point5C3_0"),
     ("5un_0", "2un_0"),
 )
-# Shares of crops from real agglomerates, from synthetic scenes and from dt_segnet.
+# Shares of crops from real agglomerates, from synthetic scenes and from dt_segnet; what training starts from,
+# which may be another recipe's model for the same images.
 RECIPES: dict[str, dict[str, object]] = {
     "real": {"shares": (1.0, 0.0, 0.0), "init": "imagenet"},
     "pretrained": {"shares": (1.0, 0.0, 0.0), "init": "pretrained"},
     "mixed": {"shares": (0.6, 0.4, 0.0), "init": "pretrained"},
+    "mostly-real": {"shares": (0.75, 0.25, 0.0), "init": "pretrained"},
+    "then-real": {"shares": (1.0, 0.0, 0.0), "init": "mostly-real"},
     "mixed-dt": {"shares": (0.5, 0.35, 0.15), "init": "pretrained"},
 }
 
@@ -131,20 +135,12 @@ def run(
             print(f"{output.name} step {report.step} pooled IoU {report.pooled[0].iou:.4f}", flush=True)
 
 
-def score(model_path: Path, pairs: Sequence[ImagePair], note: str) -> dict[str, object]:
-    """Pooled and per-image IoU, printed and returned."""
-    pooled, per_image = evaluate_pairs(load_model(model_path), pairs)
-    images = {p.name: s[0].iou for p, s in zip(pairs, per_image, strict=True)}
-    result = {"pooled": pooled[0].iou, "mean": float(np.nanmean(list(images.values()))), "images": images}
-    print(note, json.dumps(result), flush=True)
-    return result
-
-
-def configure(recipe: str, work: Path, steps: int, **overrides: object) -> TrainingConfig:
-    """Collect the settings of a recipe."""
+def configure(recipe: str, work: Path, steps: int, before: Path, **overrides: object) -> TrainingConfig:
+    """Collect the settings of a recipe; `before` is the folder of the recipe that it goes on from, if any."""
     init = str(RECIPES[recipe]["init"])
-    if init == "pretrained":
-        init = str(work / "pretrain" / "model.safetensors")
+    if init != "imagenet":
+        folder = work / "pretrain" if init == "pretrained" else before
+        init = str(folder / "model.safetensors")
     return preset("quick", init=init, steps=steps, validate_every=steps, **overrides)
 
 
@@ -163,7 +159,8 @@ def main() -> None:
     parser.add_argument("--ema", type=float, default=0.98)
     parser.add_argument("--lr-scale", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--members", nargs="+", help="folders in WORK to average")
+    parser.add_argument("--after", type=int, default=150, help="steps of the recipe that is gone on from")
+    parser.add_argument("--members", nargs="+", help="recipes and their steps, to average")
     args = parser.parse_args()
     overrides = {
         "crop": args.crop,
@@ -173,9 +170,6 @@ def main() -> None:
         "lr_encoder": 4e-4 * args.lr_scale,
         "lr_decoder": 1.5e-3 * args.lr_scale,
     }
-    if args.stage == "average":
-        average([args.work / name for name in args.members], args.work / "average")
-        return
     scenes = synthetic_pairs(args.work)
     training, held_out = scenes[HELD_OUT:], scenes[:HELD_OUT]
     if args.stage == "pretrain":
@@ -184,25 +178,29 @@ def main() -> None:
     if args.stage in ("pretrain", "render") or args.data is None:
         return
     real, dt = real_pairs(args.data / "agglomerates"), dt_pairs(args.data / "dt_segnet")
-    shares = RECIPES[args.recipe]["shares"]
-    config = configure(args.recipe, args.work, args.steps, **overrides)
-    if args.stage == "final":
-        run(
-            weighted((real, training, dt), shares),
-            held_out,
-            args.work / f"final-{args.recipe}-{args.steps}-{args.seed}",
-            config,
-        )
+    if args.stage == "average":
+        average([args.work / f"final-{m}-{args.seed}" for m in args.members], args.work / "average")
+        folders = [args.work / f"fold-average-{number}" for number in range(len(FOLDS))]
+        for number, folder in enumerate(folders):
+            average([args.work / f"fold-{m}-{number}" for m in args.members], folder)
+        score_folds(folders, real, args.work / "folds-average.json", held_out)
         return
-    results = {}
+    recipe = RECIPES[args.recipe]
+    shares, name, before = recipe["shares"], f"{args.recipe}-{args.steps}", f"{recipe['init']}-{args.after}"
+    if args.stage == "final":
+        output, start = (args.work / f"final-{n}-{args.seed}" for n in (name, before))
+        config = configure(args.recipe, args.work, args.steps, start, **overrides)
+        run(weighted((real, training, dt), shares), held_out, output, config)
+        return
+    folders = []
     for number, names in enumerate(FOLDS):
-        inside = [p for p in real if p.name not in names]
-        outside = [p for p in real if p.name in names]
-        output = args.work / f"fold-{args.recipe}-{args.steps}-{number}"
+        output, start = (args.work / f"fold-{n}-{number}" for n in (name, before))
+        folders.append(output)
         if not (output / "model.safetensors").is_file():
+            inside = [p for p in real if p.name not in names]
+            config = configure(args.recipe, args.work, args.steps, start, **overrides)
             run(weighted((inside, training, dt), shares), held_out, output, config)
-        results |= {p.name: (output, p) for p in outside}
-    score_folds(results, args.work / f"folds-{args.recipe}-{args.steps}.json", held_out)
+    score_folds(folders, real, args.work / f"folds-{name}.json", held_out)
 
 
 def average(members: Sequence[Path], output: Path) -> None:
@@ -221,18 +219,21 @@ def average(members: Sequence[Path], output: Path) -> None:
 
 
 def score_folds(
-    results: dict[str, tuple[Path, ImagePair]], target: Path, held_out: Sequence[ImagePair]
+    folders: Sequence[Path], real: Sequence[ImagePair], target: Path, held_out: Sequence[ImagePair]
 ) -> None:
-    """Score every image by the model that never saw it, pooled over all of them."""
-    matrices = {}
-    for name, (folder, pair) in results.items():
-        labels = segment(SEMImage(pair.pixels), folder / "model.safetensors").labels()
-        matrices[name] = confusion_matrix(labels, pair.mask, 2)
+    """Score each real image by the model that never saw it, pooled over all; synthetic ones fold by fold."""
+    matrices, synthetic = {}, []
+    for folder, names in zip(folders, FOLDS, strict=True):
+        model = load_model(folder / "model.safetensors")
+        for pair in real:
+            if pair.name in names:
+                labels = segment(SEMImage(pair.pixels), model).labels()
+                matrices[pair.name] = confusion_matrix(labels, pair.mask, 2)
+        synthetic.append(evaluate_pairs(model, held_out)[0][0].iou)
     images = {name: scores_from_confusion(m)[0].iou for name, m in matrices.items()}
     pooled = scores_from_confusion(np.sum(list(matrices.values()), axis=0))[0]
     record = {"pooled": vars(pooled), "mean_iou": float(np.mean(list(images.values()))), "images": images}
-    last = next(iter(results.values()))[0] / "model.safetensors"
-    record["synthetic_held_out"] = score(last, held_out, "synthetic held out")
+    record["synthetic_held_out_iou"] = synthetic
     target.write_text(json.dumps(record, indent=1))
     print(json.dumps(record), flush=True)
 

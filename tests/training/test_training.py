@@ -16,7 +16,7 @@ from napari_micro_ktnet.model.registry import load_model
 from napari_micro_ktnet.model.spec import Normalization
 from napari_micro_ktnet.training import loop
 from napari_micro_ktnet.training.augment import take_crop, vary
-from napari_micro_ktnet.training.config import STRONG, AugmentConfig, preset
+from napari_micro_ktnet.training.config import STRONG, AugmentConfig, preset, without_folders
 from napari_micro_ktnet.training.dataset import CropSampler, ImagePair
 from napari_micro_ktnet.training.loop import iter_train, train
 from napari_micro_ktnet.training.losses import IGNORE, loss_from_sums, loss_sums, segmentation_loss
@@ -221,6 +221,27 @@ def test_start_from_a_model_of_other_classes_keeps_all_but_the_head(tmp_path: Pa
     assert spec.channels == 4
     assert new["head.weight"].shape[0] == 4
     assert all(torch.equal(new[k], old[k]) for k in new if not k.startswith("head."))
+
+
+def test_a_model_file_does_not_tell_where_its_start_lay(tmp_path: Path) -> None:
+    start = small_model_file(tmp_path / "m.safetensors")
+    config = preset("quick", **SMALL | {"init": str(start)}, steps=1)
+    list(iter_train(pairs(1), pairs(1), tmp_path / "run", config))
+    file = tmp_path / "run" / "model.safetensors"
+    assert str(tmp_path).encode() not in file.read_bytes()
+    assert load_model(file).spec.origin == "trained from m.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("init", "kept"),
+    [
+        ("starter", "starter"),
+        ("/home/me/m.pth", "m.pth"),
+        ("/runs/a/model.safetensors", "a/model.safetensors"),
+    ],
+)
+def test_without_folders(init: str, kept: str) -> None:
+    assert without_folders(init) == kept
 
 
 def test_start_that_does_not_fit(tmp_path: Path) -> None:

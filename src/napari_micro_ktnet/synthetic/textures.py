@@ -125,12 +125,15 @@ def _fibrous(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> 
 def _lamellar(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> Field:
     length = scale * rng.uniform(1.2, 2.8)
     angle = swirl(rng, shape, max(5 * length, rng.uniform(60, 160)), rng.uniform(0.1, 0.35))
-    source = _impulses(rng, shape, rng.uniform(0.04, 0.14) / (length * scale))
+    source = _impulses(rng, shape, rng.uniform(0.04, 0.3) / (length * scale))
     source *= np.clip(rng.uniform(0.4, 1.5) + smooth_noise(rng, shape, 40), 0, 1.5)
     angle = angle + 0.35 * smooth_noise(rng, shape, 2 * length)
     field = oriented_noise(source, angle, 0.4 * scale, length)
     # A steep response turns soft streaks into blades with an edge; what lies behind a blade is darker.
     blades = np.tanh(np.maximum(field - 0.6, 0) / 0.8) * (0.6 + 0.2 * np.minimum(field, 4))
+    # A blade that faces the detector is as bright as an agglomerate, its neighbour hardly seen.
+    facing = smooth_noise(rng, shape, rng.uniform(0.6, 1.2) * length)
+    blades *= np.exp(rng.uniform(0.2, 0.9) * np.minimum(facing, 2))
     turn = rng.uniform(0, 2 * np.pi)
     offset = (int(np.rint(scale * np.sin(turn))), int(np.rint(scale * np.cos(turn))))
     behind = np.roll(ndimage.gaussian_filter(blades, 0.35 * scale), offset, axis=(0, 1))

@@ -226,6 +226,13 @@ def preset(name: str, **overrides: Any) -> TrainingConfig:
         raise InputError(wrong_setting(error)) from error
 
 
+def without_folders(init: str) -> str:
+    """Keep of a path what names the model; model files go to others, whom our folders do not concern."""
+    path = Path(init)
+    # The file of every run has this name.
+    return "/".join(path.parts[-2:]) if path.name == "model.safetensors" else path.name
+
+
 def wrong_setting(error: ValidationError) -> str:
     """Say in one sentence what is wrong with the first wrong setting."""
     first = error.errors()[0]

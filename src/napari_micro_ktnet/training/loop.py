@@ -17,7 +17,7 @@ from napari_micro_ktnet.errors import DataError, MicroKTNetError, TrainingError
 from napari_micro_ktnet.measurement.scores import PixelScores
 from napari_micro_ktnet.model.checkpoint import HistoryEntry, save_checkpoint
 from napari_micro_ktnet.model.registry import Model
-from napari_micro_ktnet.training.config import TrainingConfig
+from napari_micro_ktnet.training.config import TrainingConfig, without_folders
 from napari_micro_ktnet.training.dataset import CropSampler, ImagePair
 from napari_micro_ktnet.training.prior import correct_file
 from napari_micro_ktnet.training.reports import (
@@ -294,8 +294,9 @@ class _Loop:
         self.fabric.barrier()
 
     def _save_model(self, pooled: Sequence[PixelScores]) -> None:
+        config = self.config.model_copy(update={"init": without_folders(self.config.init)})
         details = {
-            "config": self.config.model_dump(mode="json"),
+            "config": config.model_dump(mode="json"),
             "step": self.progress.step,
             "training_images": [p.name for p in self.training[:1000]],
             "validation_images": [p.name for p in self.validation],

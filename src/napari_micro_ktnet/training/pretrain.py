@@ -33,6 +33,7 @@ from napari_micro_ktnet.training.class_folders import (
     plain_crops,
 )
 from napari_micro_ktnet.training.classifier import ClassTrainer
+from napari_micro_ktnet.training.config import without_folders
 from napari_micro_ktnet.training.pretrain_config import ClassRecord, EncoderRecord, PretrainConfig
 from napari_micro_ktnet.training.reports import Notice, StepReport
 
@@ -257,7 +258,7 @@ def _save(path: Path, trainer: ClassTrainer, report: ClassValidation, training: 
         top1=report.top1,
         balanced_accuracy=report.balanced_accuracy,
         validation_loss=report.loss,
-        config=trainer.config,
+        config=trainer.config.model_copy(update={"init": without_folders(trainer.config.init)}),
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={n: version(n) for n in ("napari-micro-ktnet", "torch", "segmentation-models-pytorch")},
     )

@@ -21,7 +21,7 @@ from napari_micro_ktnet.model.weights import (
     load_encoder_weights,
     read_state_dict,
 )
-from napari_micro_ktnet.training.config import TrainingConfig
+from napari_micro_ktnet.training.config import TrainingConfig, without_folders
 from napari_micro_ktnet.training.dataset import ImagePair
 
 
@@ -57,7 +57,7 @@ def start_network(config: TrainingConfig, pairs: Sequence[ImagePair]) -> tuple[n
         classes=config.classes,
         normalization=encoder_normalization(encoder),
         pixel_size_nm=_common_pixel_size(pairs),
-        origin=f"trained from {config.init}",
+        origin=f"trained from {without_folders(config.init)}",
     )
     network = build_network(spec)
     if config.init == "random":
