@@ -46,6 +46,11 @@ def test_a_sweep_is_run_resumed_and_run_again(
     assert [found[name]["training_images"] for name in ("images-1", "images-2")] == ["1", "2"]
     assert found["images-2"]["reference"] == "1"
     assert float(found["images-1"]["p_value"]) <= 1
+    # With the images said again too, the settings are those of the folder.
+    again = ["experiment", "training-size", *folder_options(folders), "--output", str(output), "--resume"]
+    assert main(again) == 0
+    assert len(in_process.done) == 4
+    assert rows(output)["images-2"]["status"] == "done"
     # From the record alone, the same numbers.
     again = tmp_path / "again"
     record = ["--config", str(output / "record.json"), "--output", str(again)]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_micro_ktnet.errors import DataError, InputError
+from napari_micro_ktnet.errors import DataError, InputError, ModelError, OutputError
 from napari_micro_ktnet.experiments import (
     EntryReport,
     ExperimentEnd,
@@ -193,12 +193,30 @@ def test_an_interrupted_training_ends_as_one_that_was_not(
     [
         ("architectures", {"only": ("nothing",)}, "No entry of the table architectures"),
         ("training-size", {"values": (9,)}, "2 training images in each fold"),
+        ("architectures", {"init": "imagnet"}, "'imagnet' is neither one of"),
+        ("architectures", {"encoder": "nonsense"}, "nonsense"),
+        ("architectures", {"device": "nonsense"}, "Unknown device"),
     ],
 )
 def test_wrong_settings(table_name: str, changes: Any, message: str, tiny: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises((InputError, ModelError), match=message):
         list(run_experiment(tiny(table_name, **changes), tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_table_is_not_written_over_another(tiny: Any, in_process: Any, tmp_path: Path) -> None:
+    list(run_experiment(tiny(only=("linknet",)), tmp_path / "out"))
+    before = (tmp_path / "out" / "results.csv").read_bytes()
+    with pytest.raises(InputError, match="holds the table architectures, not training-size"):
+        list(run_experiment(tiny("training-size"), tmp_path / "out", resume=True))
+    assert (tmp_path / "out" / "results.csv").read_bytes() == before
+
+
+def test_an_output_that_is_a_file(tiny: Any, tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"mine")
+    with pytest.raises(OutputError, match="Choose another output folder"):
+        list(run_experiment(tiny(), tmp_path / "out"))
+    assert (tmp_path / "out").read_bytes() == b"mine"
 
 
 def test_an_image_under_two_names_is_refused(tiny: Any, folders: dict[str, Path], tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ def test_seeds_are_averaged_and_images_without_the_class_left_out() -> None:
         )
     )
     assert found.pooled["iou"].value == pytest.approx((11 / 15 + 12 / 15) / 2)
+    assert found.by_seed == pytest.approx((11 / 15, 12 / 15))
     assert found.per_image[[0, 2]].tolist() == pytest.approx([0.7, 0.9])
     assert np.isnan(found.per_image[1])
     assert found.mean.value == pytest.approx(0.8)

@@ -13,6 +13,7 @@ from napari_micro_ktnet.experiments.config import changed_config, config_text, p
 from napari_micro_ktnet.experiments.entries import ENCODERS, make_entries
 from napari_micro_ktnet.experiments.figures import Drawable, draw_figures
 from napari_micro_ktnet.experiments.jobs import (
+    LABELS_FOLDER,
     CurvePoint,
     ImageReference,
     Job,
@@ -32,7 +33,7 @@ def config(table: str = "architectures", **changes: Any) -> ExperimentConfig:
     return experiment_config(table, DATA, "quick", **changes)
 
 
-def job(name: str, fold: int, images: list[str], **training: Any) -> Job:
+def job(name: str, fold: int, images: list[str], folder: Path = Path("runs"), **training: Any) -> Job:
     spec = JobSpec(
         entry=name,
         fold=fold,
@@ -41,7 +42,7 @@ def job(name: str, fold: int, images: list[str], **training: Any) -> Job:
         training_images=(ImageReference(name="t.png", sha256="0" * 64),),
         scored_images=tuple(ImageReference(name=n, sha256="1" * 64) for n in images),
     )
-    return Job(spec, Path("runs") / name)
+    return Job(spec, folder / name)
 
 
 def result(job: Job, *counts: tuple[int, int, int]) -> JobResult:
@@ -63,12 +64,12 @@ def result(job: Job, *counts: tuple[int, int, int]) -> JobResult:
 
 
 @pytest.fixture
-def made_up() -> tuple[Any, ...]:
+def made_up(tmp_path: Path) -> tuple[Any, ...]:
     """Two folds of two images; U-Net is worse on each, FPN failed, PSPNet has no weights."""
     settings = config()
     entries = make_entries(settings, 2)
     jobs = {
-        e.name: [job(e.name, f, [f"{f}a.png", f"{f}b.png"], architecture=e.name) for f in (1, 0)]
+        e.name: [job(e.name, f, [f"{f}a.png", f"{f}b.png"], tmp_path, architecture=e.name) for f in (1, 0)]
         for e in entries
     }
     outcome = {}
@@ -124,6 +125,21 @@ def test_csv_markdown_and_latex(made_up: tuple[Any, ...]) -> None:
     )
 
 
+def test_columns_of_seeds_and_classes(made_up: tuple[Any, ...]) -> None:
+    rows = make_rows(*made_up)
+    for row in rows:
+        row["seeds"] = 2
+    rows[-1].update(
+        {"iou_seed_lowest": 0.61, "iou_seed_highest": 0.8, "iou_class_a": 0.5, "iou_class_b": 0.25}
+    )
+    labels = {e.name: e.label for e in made_up[1]}
+    lines = [line.split(" | ") for line in to_markdown(rows, labels, []).splitlines()]
+    assert lines[0][2:6] == ["IoU", "IoU of the seeds", "IoU a", "IoU b"]
+    best = next(line for line in lines if line[0] == "| **Micro-KTNet**")
+    assert best[3:6] == ["0.610 to 0.800", "0.500", "0.250"]
+    assert r"& 0.610 to 0.800 & 0.500 & 0.250 &" in to_latex(rows, labels)
+
+
 def test_figures(made_up: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     matplotlib = pytest.importorskip("matplotlib")
     assert matplotlib
@@ -137,6 +153,13 @@ def test_figures(made_up: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.M
     ]
     monkeypatch.setattr(figures, "draw_overlays", lambda *_: figures.curves(done, outcome))
     images: Any = type("Images", (), {"pairs": (), "test": ()})
+    # Deleted label files cost the panels, not the other figures.
+    assert [p.name for p in draw_figures(tmp_path, settings, done, outcome, images)] == [
+        "curves.png",
+        "bars.png",
+    ]
+    for each in (*jobs["micro-ktnet"], *jobs["unet"]):
+        (each.folder / LABELS_FOLDER).mkdir(parents=True, exist_ok=True)
     written = draw_figures(tmp_path, settings, done, outcome, images)
     assert [p.name for p in written] == ["curves.png", "overlays.png", "bars.png"]
     assert all(p.stat().st_size > 5000 for p in written)

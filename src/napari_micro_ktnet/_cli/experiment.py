@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ _DATA = ("images", "masks", "test_images", "test_masks", "mask_colors", "class_n
 _PROTOCOL = ("folds", "seeds", "values", "only")
 _TRAINING = ("encoder", "init", "steps", "batch_size", "crop", "device", "precision")
 _TABLES = ("architectures", "ablation", "encoders", "batch-size", "training-size")
+_SAID = {"iou": "IoU {:.3f}", "iou_mean": "mean IoU {:.3f}", "p_value": "p {:.3f} against the reference"}
 _BUDGETS = ("smoke", "quick", "full")
 
 
@@ -107,8 +109,11 @@ def _config(options: argparse.Namespace) -> ExperimentConfig:
     if "mask_colors" in data:
         data["mask_colors"] = dict(data["mask_colors"])
     path = options.config
-    if path is None and options.resume and not data:
-        path = options.output / CONFIG_FILE
+    stored = options.output / CONFIG_FILE
+    # A budget is a fresh choice; without one, what was chosen before goes on.
+    if path is None and options.resume and not options.budget and (stored.is_file() or not data):
+        path = stored
+        given = {"only": ()} | given if data else given
     if path is not None:
         if options.budget:
             raise InputError("--budget and a configuration file both say how much work it is. Give only one.")
@@ -134,6 +139,9 @@ def _follow(reports: Iterable[Report]) -> int:
     with tqdm(desc="training", unit="step", smoothing=0.05, disable=None) as bar:
         for report in reports:
             if isinstance(report, ProgressReport):
+                if bar.total is None:
+                    # What was done before took no time now.
+                    bar.initial = bar.n = bar.last_print_n = report.done
                 bar.total = report.total
                 bar.update(report.done - bar.n)
                 bar.set_postfix_str(f"{report.entry}, fold {report.fold}, seed {report.seed}")
@@ -154,8 +162,9 @@ def _conclude(rows: tuple[Row, ...], files: tuple[Path, ...]) -> bool:
     counts = Counter(row["status"] for row in rows)
     tqdm.write(", ".join(f"{n} {status}" for status, n in counts.items()))
     for row in sorted((r for r in rows if r["status"] == "done"), key=lambda r: -r["iou"]):
-        tested = f"  p {row['p_value']:.3f} against the reference" if row["p_value"] is not None else ""
-        tqdm.write(f"  {row['entry']:32} IoU {row['iou']:.3f}  mean IoU {row['iou_mean']:.3f}{tested}")
+        known = {n: v for n in ("iou", "iou_mean", "p_value") if (v := row[n]) is not None and not isnan(v)}
+        shown = "".join(f"  {_SAID[n].format(v)}" for n, v in known.items())
+        tqdm.write(f"  {row['entry']:32}{shown}")
     for path in files:
         tqdm.write(f"  {path}")
     return counts["failed"] > 0

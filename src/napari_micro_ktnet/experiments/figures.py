@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFo
 from napari_micro_ktnet.experiments.config import SWEEPS, ExperimentConfig
 from napari_micro_ktnet.experiments.data import ExperimentImages
 from napari_micro_ktnet.experiments.entries import Entry
-from napari_micro_ktnet.experiments.jobs import Job
+from napari_micro_ktnet.experiments.jobs import LABELS_FOLDER, Job
 from napari_micro_ktnet.experiments.overlays import draw_overlays
 from napari_micro_ktnet.experiments.reports import Row
 from napari_micro_ktnet.experiments.table import Outcome
@@ -68,7 +68,7 @@ def draw_figures(
     outcome : mapping of str to JobResult
         With the curves.
     images : ExperimentImages
-        For the overlays.
+        For the overlays; an entry whose label files were deleted is left out there.
 
     Returns
     -------
@@ -84,10 +84,10 @@ def draw_figures(
         return ()
     wanted: dict[str, Callable[[], Figure]] = {
         "curves.png": lambda: curves(done, outcome),
-        "overlays.png": lambda: draw_overlays(
-            [(d.entry.label, d.jobs) for d in _best(done)], images.test or images.pairs
-        ),
     }
+    pictured = [(d.entry.label, d.jobs) for d in _best(done) if _has_labels(d.jobs)]
+    if pictured:
+        wanted["overlays.png"] = lambda: draw_overlays(pictured, images.test or images.pairs)
     if config.table in SWEEPS:
         wanted["sweep.png"] = lambda: sweep(done, config.table)
     else:
@@ -120,7 +120,7 @@ def curves(done: Sequence[Drawable], outcome: Outcome) -> Figure:
             markersize=3,
             label=each.entry.label,
         )
-    axes.set(xlabel="training step", ylabel="F1, pooled", ylim=(0, 1), xlim=(0, None))
+    axes.set(xlabel="training step", ylabel="F1, pooled in each fold", ylim=(0, 1), xlim=(0, None))
     if len(shown) < len(done):
         axes.set_title(f"the best {len(shown)} of {len(done)}", fontsize=9)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
@@ -189,6 +189,10 @@ def _with_errors(done: Sequence[Drawable], name: str) -> tuple[list[float], list
         for side, sign in ((0, -1), (1, 1))
     )
     return values, [below, above]
+
+
+def _has_labels(jobs: Sequence[Job]) -> bool:
+    return all((job.folder / LABELS_FOLDER).is_dir() for job in jobs)
 
 
 def _best(done: Sequence[Drawable]) -> list[Drawable]:

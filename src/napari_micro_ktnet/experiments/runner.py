@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.experiments.availability import why_not_available
+from napari_micro_ktnet.experiments.checks import check_patterns, check_same_table, check_training
 from napari_micro_ktnet.experiments.config import ExperimentConfig, config_text
 from napari_micro_ktnet.experiments.data import ExperimentImages, Fold, load_images, make_folds
 from napari_micro_ktnet.experiments.entries import Entry, make_entries, start_name
@@ -39,7 +40,7 @@ from napari_micro_ktnet.experiments.reports import (
 )
 from napari_micro_ktnet.experiments.table import make_rows
 from napari_micro_ktnet.experiments.writing import to_csv, to_latex, to_markdown
-from napari_micro_ktnet.files import write_bytes
+from napari_micro_ktnet.files import check_writable, write_bytes
 from napari_micro_ktnet.predict.device import gpu_count
 
 CONFIG_FILE, RECORD_FILE, RUNS_FOLDER, FIGURES_FOLDER = "experiment.toml", "record.json", "runs", "figures"
@@ -92,14 +93,18 @@ def run_experiment(
     if workers < 1:
         raise InputError(f"There must be at least 1 worker, found {workers}.")
     output = Path(output)
+    if resume:
+        check_same_table(config, output / CONFIG_FILE)
+    check_training(config.training)
     images = load_images(config.data)
     folds = make_folds(images, config)
     entries = make_entries(config, min(len(fold.training) for fold in folds))
-    _check_patterns(config, entries)
+    check_patterns(config, entries)
     if (output / RECORD_FILE).exists() and not resume:
         raise InputError(
             f"{output} holds an experiment already. Go on with it by --resume, or choose another folder."
         )
+    check_writable(output)
     jobs = {e.name: make_jobs(e, config, images, folds, output / RUNS_FOLDER) for e in entries}
     experiment = _Experiment(config, output, workers, images, folds, entries, jobs)
     with _locked(output):
@@ -235,7 +240,10 @@ class _Experiment:
         return draw_figures(self.output / FIGURES_FOLDER, self.config, done, self.outcome, self.images)
 
     def _protocol(self) -> tuple[str, ...]:
-        t, count = self.config.training, len(self.images.test or self.images.pairs)
+        t, scored = self.config.training, self.images.test or self.images.pairs
+        count, tested = len(scored), sum(bool(pair.labelled) for pair in scored)
+        several = {"classes": len(self.images.classes) > 1, "seeds": len(self.config.seeds) > 1}
+        averaged = " and ".join(name for name, there in several.items() if there)
         parts = (
             f"a fixed test set of {count} images"
             if self.images.test
@@ -243,10 +251,12 @@ class _Experiment:
         )
         return (
             f"IoU, F1, precision and recall are pooled over all pixels of all scored images ({parts}; "
-            f"{len(self.config.seeds)} seed(s)); mean IoU is the mean over images. In brackets: 95 % "
-            "bootstrap interval over images.",
-            f"Difference: mean IoU minus that of the entry in bold; p: paired permutation test over {count} "
-            "images, which folds and seeds do not make more independent.",
+            f"{len(self.config.seeds)} seed(s)){averaged and f', then averaged over {averaged}'}; mean IoU "
+            "is the mean over images. In brackets: 95 % bootstrap interval over images, which does not hold "
+            "the scatter of trainings.",
+            "Difference: mean IoU minus that of the entry in bold; p: paired permutation test over "
+            f"{tested} images with a class in the mask, which folds and seeds do not make more independent.",
+            "Seconds were measured beside whatever else ran.",
             f"Protocol of all entries, unless the entry says otherwise: {t.architecture}, {t.encoder}, "
             f"start {start_name(t.init)}, "
             f"{t.steps} steps of {t.batch_size} crops of {t.crop} x {t.crop} pixels, model of the last step.",
@@ -257,18 +267,8 @@ def _is_chosen(entry: Entry, config: ExperimentConfig) -> bool:
     return not config.only or any(fnmatchcase(entry.name, pattern) for pattern in config.only)
 
 
-def _check_patterns(config: ExperimentConfig, entries: tuple[Entry, ...]) -> None:
-    names = [e.name for e in entries]
-    for pattern in config.only:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise InputError(
-                f"No entry of the table {config.table} is called {pattern!r}. There are: {', '.join(names)}."
-            )
-
-
 @contextmanager
 def _locked(output: Path) -> Iterator[None]:
-    output.mkdir(parents=True, exist_ok=True)
     lock = FileLock(output / ".lock", timeout=0)
     try:
         lock.acquire()

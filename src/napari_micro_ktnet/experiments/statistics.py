@@ -44,6 +44,8 @@ class EntryScores:
         Mean over images of the IoU of each.
     by_class : tuple of float
         Pooled IoU of every class besides matrix.
+    by_seed : tuple of float
+        Pooled IoU of each seed, mean over classes.
     per_image : ndarray of float, (images,)
         IoU, mean over seeds and over the classes that are in the truth of the image, so that it rests on
         the same images for every entry; NaN where there is none. What is found there falsely counts in the
@@ -53,6 +55,7 @@ class EntryScores:
     pooled: dict[str, Interval]
     mean: Mean
     by_class: tuple[float, ...]
+    by_seed: tuple[float, ...]
     per_image: NDArray[np.float64]
 
 
@@ -101,10 +104,12 @@ def score_entry(confusions: NDArray[np.int64], seed: int = 0) -> EntryScores:
     low, high = (np.full(len(SCORES), _NAN),) * 2 if limits is None else limits
     per_image = _mean([[_iou_of_present(m) for m in part] for part in confusions])
     by_class = _mean([[s.iou for s in scores_from_confusion(part.sum(0))] for part in confusions])
+    by_seed = [_macro(scores_from_confusion(part.sum(0)))[0] for part in confusions]
     return EntryScores(
         {n: Interval(*map(float, v)) for n, *v in zip(SCORES, values, low, high, strict=True)},
         mean_over_images(per_image.tolist(), seed),
         tuple(by_class.tolist()),
+        tuple(by_seed),
         per_image,
     )
 

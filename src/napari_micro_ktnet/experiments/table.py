@@ -24,6 +24,8 @@ COLUMNS = {
     "recall": "pooled as iou",
     "iou_low": "95 % bootstrap interval of iou over images",
     "iou_high": "",
+    "iou_seed_lowest": "iou of the seed with the lowest, where there are several",
+    "iou_seed_highest": "",
     "iou_mean_low": "95 % bootstrap interval of iou_mean over images",
     "iou_mean_high": "",
     "f1_low": "95 % bootstrap interval of f1 over images",
@@ -133,6 +135,8 @@ def _row(entry: Entry, jobs: Sequence[Job], outcome: Outcome, scores: EntryScore
             row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
     row |= {"iou_mean": scores.mean.value, "images": len(scores.per_image)}
     row |= {"iou_mean_low": scores.mean.low, "iou_mean_high": scores.mean.high}
+    if len(scores.by_seed) > 1:
+        row |= {"iou_seed_lowest": min(scores.by_seed), "iou_seed_highest": max(scores.by_seed)}
     if len(scores.by_class) > 1:
         named = zip(training.classes, scores.by_class, strict=True)
         row |= {f"iou_class_{c.name}": value for c, value in named}

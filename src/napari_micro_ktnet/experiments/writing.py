@@ -11,6 +11,7 @@ from typing import Any
 from napari_micro_ktnet.experiments.reports import Row
 from napari_micro_ktnet.experiments.table import COLUMNS
 
+_CLASS = "iou_class_"
 _DASH = "\u2013"
 _TEX = str.maketrans(
     {c: rf"\{c}" for c in "&%$#_{}"}
@@ -19,7 +20,7 @@ _TEX = str.maketrans(
 
 
 def _share(name: str) -> Callable[[Row], str]:
-    return lambda row: _number(row[name], "{:.3f}")
+    return lambda row: _number(row.get(name), "{:.3f}")
 
 
 def _with_limits(name: str) -> Callable[[Row], str]:
@@ -37,9 +38,15 @@ def _scaled(name: str, factor: float, form: str) -> Callable[[Row], str]:
     return lambda row: _number(None if _missing(row[name]) else row[name] / factor, form)
 
 
+def _seeds(row: Row) -> str:
+    lowest, highest = row["iou_seed_lowest"], row["iou_seed_highest"]
+    return _DASH if _missing(lowest) else f"{lowest:.3f} to {highest:.3f}"
+
+
 # What fits on a page: heading and text of a row.
-_SHOWN: dict[str, Callable[[Row], str]] = {
-    "IoU": _with_limits("iou"),
+_Shown = dict[str, Callable[[Row], str]]
+_FIRST: _Shown = {"IoU": _with_limits("iou")}
+_OTHERS: _Shown = {
     "mean IoU": _with_limits("iou_mean"),
     "F1": _share("f1"),
     "precision": _share("precision"),
@@ -77,11 +84,12 @@ def to_markdown(rows: Sequence[Row], labels: Mapping[str, str], notes: Sequence[
     notes : sequence of str
         The protocol, one sentence each.
     """
-    header = ["", "status", *_SHOWN]
+    shown = _shown(rows)
+    header = ["", "status", *shown]
     lines = [header, ["---"] * len(header)]
     for row in rows:
         label = labels[row["entry"]]
-        lines.append([f"**{label}**" if row["reference"] else label, row["status"], *_cells(row)])
+        lines.append([f"**{label}**" if row["reference"] else label, row["status"], *_cells(row, shown)])
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     reasons = [f"- {labels[r['entry']]}: {r['status']}. {r['reason']}" for r in rows if r["reason"]]
     parts = [text, *([f"Not done:\n\n{chr(10).join(reasons)}"] if reasons else []), " ".join(notes)]
@@ -90,20 +98,29 @@ def to_markdown(rows: Sequence[Row], labels: Mapping[str, str], notes: Sequence[
 
 def to_latex(rows: Sequence[Row], labels: Mapping[str, str]) -> str:
     """Give the same as a ``tabular`` for the package booktabs; an entry that is not done says so."""
-    lines = [r"\begin{tabular}{l" + "r" * len(_SHOWN) + "}", r"\toprule"]
-    lines += [" & ".join(["", *map(_escaped, _SHOWN)]) + r" \\", r"\midrule"]
+    shown = _shown(rows)
+    lines = [r"\begin{tabular}{l" + "r" * len(shown) + "}", r"\toprule"]
+    lines += [" & ".join(["", *map(_escaped, shown)]) + r" \\", r"\midrule"]
     for row in rows:
         label = _escaped(labels[row["entry"]])
         label = rf"\textbf{{{label}}}" if row["reference"] else label
         if row["status"] == "done":
-            lines.append(" & ".join([label, *map(_escaped, _cells(row))]) + r" \\")
+            lines.append(" & ".join([label, *map(_escaped, _cells(row, shown))]) + r" \\")
         else:
-            lines.append(rf"{label} & \multicolumn{{{len(_SHOWN)}}}{{l}}{{{row['status']}}} \\")
+            lines.append(rf"{label} & \multicolumn{{{len(shown)}}}{{l}}{{{row['status']}}} \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def _cells(row: Row) -> list[str]:
-    return [text(row) for text in _SHOWN.values()]
+def _shown(rows: Sequence[Row]) -> _Shown:
+    """Give the columns of this table: seeds where there are several, a class each where there are several."""
+    seeds: _Shown = {"IoU of the seeds": _seeds} if any(row["seeds"] > 1 for row in rows) else {}
+    names = dict.fromkeys(name for row in rows for name in row if name.startswith(_CLASS))
+    classes = {f"IoU {name.removeprefix(_CLASS)}": _share(name) for name in names}
+    return _FIRST | seeds | classes | _OTHERS
+
+
+def _cells(row: Row, shown: _Shown) -> list[str]:
+    return [text(row) for text in shown.values()]
 
 
 def _number(value: Any, form: str) -> str:
