@@ -1,6 +1,7 @@
-"""Turn a trained model into the starter that ships inside the package.
+r"""Turn a trained model into the starter that ships inside the package.
 
-    python scripts/publish_starter.py WORK/final/model.safetensors --scores WORK/folds-mixed-150.json
+    python scripts/publish_starter.py WORK/final-mixed-800-0/model.safetensors \
+        --scores WORK/folds-mixed-150.json
 
 Stores the parameters as float16 and adds origin, licence and scores to the record.
 """

@@ -9,7 +9,7 @@
 DATA is a folder with `agglomerates` (images, masks) and `dt_segnet` (images, masks). WORK holds
 what is made; a stage that is done is not done again. `average` takes the mean of the weights along
 one fine-tuning, which keeps most of what either end is better at (Wortsman et al. 2022, CVPR,
-arXiv:2109.01903): of the final models, which is the starter, and fold by fold, which is its score.
+arXiv:2109.01903): of the final models, and fold by fold for its score.
 """
 
 from __future__ import annotations

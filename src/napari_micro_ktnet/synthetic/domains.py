@@ -64,13 +64,12 @@ def _polymer(rng: np.random.Generator) -> dict[str, Any]:
     matrix = rng.choice(_POLYMERS, p=(0.2, 0.2, 0.3, 0.15, 0.15))
     scale = _log(rng, *{"lamellar": (2.5, 8.0), "spherulitic": (1.2, 2.5)}.get(str(matrix), (1.2, 4.0)))
     loud = matrix in ("lamellar", "spherulitic") or (matrix == "fibrous" and rng.random() < 0.3)
+    texture = (0.012, 0.06) if not loud else (0.05, 0.2) if matrix == "lamellar" else (0.05, 0.13)
     dilute = rng.random() < 0.4
     values: dict[str, Any] = {
         "matrix": str(matrix),
         "matrix_level": _uni(rng, 0.27, 0.5),
-        "matrix_texture": _log(rng, 0.05, 0.2 if matrix == "lamellar" else 0.13)
-        if loud
-        else _log(rng, 0.012, 0.06),
+        "matrix_texture": _log(rng, *texture),
         "matrix_scale_px": scale,
         "area_fraction": _log(rng, 0.003, 0.05) if dilute else _uni(rng, 0.05, 0.32),
         "compactness": _uni(rng, 0.6, 1.0),
