@@ -43,10 +43,12 @@ def test_a_run_is_stopped_listed_and_resumed(
 
     monkeypatch.setattr(trainer.Trainer, "step", interrupted_once)
     arguments = [*masked_folders(tmp_path), *SMALL_RUN, "--steps", "6", "--class-names", "oxide"]
-    assert main(["train", *arguments, "--output", str(run)]) == 0
+    assert main(["train", *arguments, "--output", str(run), "--name", "mine"]) == 130
     printed = capsys.readouterr()
     assert "stopping after this step" in printed.err
-    assert f"micro-ktnet resume {run}" in printed.out
+    assert f"micro-ktnet resume {run} --name mine" in printed.out
+    assert "no validation says how good it is" in printed.out
+    assert "--model mine" not in printed.out
     assert main(["runs", "list", str(tmp_path)]) == 0
     assert "stopped      step 3 of 6" in capsys.readouterr().out
     assert main(["train", *arguments, "--output", str(run)]) == 1

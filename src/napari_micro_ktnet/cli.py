@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -11,6 +13,7 @@ from typing import TextIO
 
 from napari_micro_ktnet import __version__
 from napari_micro_ktnet._cli import batch, commands, evaluate, experiment, measure, pretrain, training
+from napari_micro_ktnet._cli.run_progress import STOPPED
 from napari_micro_ktnet.errors import DataError, FetchError, InputError, MicroKTNetError, ModelError
 from napari_micro_ktnet.predict.tiles import OVERLAP
 
@@ -28,14 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 all done, 1 some inputs failed or the job could not be done, 2 wrong use.
+        0 all done, 1 some inputs failed or the job could not be done, 2 wrong use, 130 stopped before the
+        end.
     """
     parser = build_parser()
     options = parser.parse_args(arguments)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            return int(options.run(options))
+            status = int(options.run(options))
+            sys.stdout.flush()
+            return status
     except MicroKTNetError as error:
         if options.debug:
             raise
@@ -46,9 +52,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.debug:
             raise
         print("micro-ktnet: stopped. What was finished before is kept.", file=sys.stderr)
-        return 130
+        return STOPPED
     except BrokenPipeError:
+        _drop_output()
         return SOME_FAILED
+    except OSError as error:
+        if options.debug or error.errno != errno.ENOSPC:
+            raise
+        _drop_output()
+        print("micro-ktnet: the disk is full, so that not everything was printed.", file=sys.stderr)
+        return SOME_FAILED
+
+
+def _drop_output() -> None:
+    """Let Python, when it ends, not try again to print what could not be printed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_warning(
@@ -161,7 +179,10 @@ def _models(sub: _Sub[argparse.ArgumentParser], common: argparse.ArgumentParser)
 
 
 def _share(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 1, found {text}")
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, found {text!r}")
     return value

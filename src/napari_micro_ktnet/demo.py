@@ -10,10 +10,11 @@ from pathlib import Path
 from napari_micro_ktnet.batch.overlay import error_overlay, write_png
 from napari_micro_ktnet.batch.plan import plan_files
 from napari_micro_ktnet.batch.segmentation import FileDone, FileProgress, iter_segment_files
-from napari_micro_ktnet.files import write_bytes
+from napari_micro_ktnet.files import check_writable, write_bytes
 from napari_micro_ktnet.measurement.error_map import error_map
 from napari_micro_ktnet.measurement.scores import PixelScores, confusion_matrix, scores_from_confusion
 from napari_micro_ktnet.model.registry import Model
+from napari_micro_ktnet.predict.runner import make_options
 from napari_micro_ktnet.sem import read_sem, write_image, write_labels
 from napari_micro_ktnet.synthetic import masterbatch_image
 
@@ -52,7 +53,14 @@ def iter_demo(output: Path, model: Model, device: str = "auto") -> Iterator[File
         From `load_model`.
     device : str
         See `napari_micro_ktnet.predict.runner.PredictOptions`.
+
+    Raises
+    ------
+    InputError
+        Nothing can be written into the folder, or the device is not there.
     """
+    check_writable(output)
+    make_options({"device": device})
     scene = masterbatch_image(seed=SEED, data_bar=True)
     image = write_image(output / f"{NAME}.tif", scene.pixels, scene.pixel_size)
     truth = write_labels(output / f"{NAME}_truth.tif", scene.mask, scene.pixel_size)

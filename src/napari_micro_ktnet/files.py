@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from uuid import uuid4
 
-from napari_micro_ktnet.errors import OutputError
+from napari_micro_ktnet.errors import InputError, OutputError
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     # The name is cut because file systems allow 255 bytes.
     temporary = path.with_name(f".{path.name[:100]}.{uuid4().hex}.part")
-    try:
+    with _explaining(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             temporary.touch()
@@ -43,8 +44,18 @@ def replacing(path: Path) -> Iterator[Path]:
             # Some writers make files that only their owner can read, which is no use on a shared disk.
             temporary.chmod(mode)
             temporary.replace(path)
+        except OutputError as error:
+            # Of a file that was written in the same way under the temporary name, which nobody knows.
+            raise OutputError(str(error).replace(str(temporary), str(path))) from error
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explaining(path: Path) -> Iterator[None]:
+    """Say in words why a file could not be written."""
+    try:
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
             raise OutputError(
@@ -69,20 +80,39 @@ def write_bytes(path: Path, content: bytes) -> Path:
     return path
 
 
-def check_writable(folder: Path) -> None:
-    """Make a folder if it is missing, and see whether files can be written there.
+def append_text(path: Path, text: str) -> None:
+    """Append to a file, whole or not at all.
 
     Raises
     ------
     OutputError
+        It cannot be written.
+    """
+    with _explaining(path), path.open("ab", buffering=0) as file:
+        size, content = file.seek(0, os.SEEK_END), text.encode()
+        try:
+            if file.write(content) != len(content):
+                # How a disk that fills up within a write says it.
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            file.truncate(size)
+            raise
+
+
+def check_writable(folder: Path) -> None:
+    """See whether files can be written into a folder that is there or can be made; it is not made yet.
+
+    Raises
+    ------
+    InputError
         They cannot. Better known before hours of work than after.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
+        there = next(p for p in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(p))
+        with TemporaryFile(dir=there):
             pass
     except OSError as error:
-        raise OutputError(
+        raise InputError(
             f"Nothing can be written into {folder} ({error.strerror or error}). Choose another output folder."
         ) from error
 

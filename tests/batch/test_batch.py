@@ -10,12 +10,16 @@ from PIL import Image
 from helpers import blobs, pixel_model
 from napari_micro_ktnet.batch.overlay import class_overlay, error_overlay
 from napari_micro_ktnet.batch.plan import plan_files
-from napari_micro_ktnet.batch.segmentation import FileDone, OutputOptions, iter_segment_files
+from napari_micro_ktnet.batch.segmentation import FileDone, iter_segment_files
+from napari_micro_ktnet.batch.writing import OutputOptions
 from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.files import file_sha256
 from napari_micro_ktnet.measurement.error_map import error_map
+from napari_micro_ktnet.measurement.label_files import load_field
+from napari_micro_ktnet.measurement.label_folders import pair_folders
+from napari_micro_ktnet.measurement.region import find_region
 from napari_micro_ktnet.model.spec import LabelClass
-from napari_micro_ktnet.sem import read_sem, write_image
+from napari_micro_ktnet.sem import read_sem, write_image, write_labels
 
 EXACT = {"device": "cpu", "precision": "float32"}
 
@@ -44,9 +48,13 @@ def test_names_never_collide(names: list[str], stems: list[str]) -> None:
 
 
 def test_a_folder_gives_its_images_but_no_earlier_results(tmp_path: Path) -> None:
-    for name in ("b.tif", "a.PNG", "a_labels.tif", "a.json", ".hidden.tif", "notes.txt", "a_overlay.png"):
+    results = ("a_labels.tif", "a.json", "a_overlay.png", "a_probability_two-words.tif", "a_analysed.tif")
+    for name in ("b.tif", "a.PNG", ".hidden.tif", "notes.txt", *results):
         (tmp_path / name).touch()
     assert [f.path.name for f in plan_files([tmp_path])] == ["a.PNG", "b.tif"]
+    (tmp_path / "b_overlay.png").touch()
+    assert [f.path.name for f in plan_files([tmp_path])] == ["a.PNG", "b.tif", "b_overlay.png"]
+    (tmp_path / "b_overlay.png").unlink()
     (tmp_path / "a10.tif").touch()
     (tmp_path / "a9.tif").touch()
     assert [f.path.name for f in plan_files([tmp_path])] == ["a.PNG", "a9.tif", "a10.tif", "b.tif"]
@@ -118,6 +126,93 @@ def test_several_classes_have_several_probabilities(tmp_path: Path) -> None:
     ]
 
 
+def test_an_empty_folder_does_not_stop_the_others(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    good = write_image(tmp_path / "good.tif", blobs()[0])
+    empty, done = run([tmp_path / "empty", good], tmp_path / "out")
+    assert "subfolders are not searched" in str(empty.error)
+    assert done.error is None
+
+
+def test_no_memory_for_one_file_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = (write_image(tmp_path / f"{n}.tif", blobs((n, n))[0]) for n in (60, 90))
+
+    def overlay(pixels: np.ndarray, *others: object) -> np.ndarray:
+        if len(pixels) == 90:
+            raise MemoryError("Unable to allocate")
+        return class_overlay(pixels, *others)
+
+    monkeypatch.setattr("napari_micro_ktnet.batch.writing.class_overlay", overlay)
+    failed, done = run([large, small], tmp_path / "out", OutputOptions(save_overlay=True))
+    assert "not enough memory for the results of" in str(failed.error)
+    assert done.error is None
+    # All files of an image, or none.
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "60.json",
+        "60_labels.tif",
+        "60_overlay.png",
+    ]
+
+
+def test_pixels_that_are_no_numbers_are_no_matrix(tmp_path: Path) -> None:
+    grey = blobs()[0].astype(np.float32)
+    grey[10:20, 30:50] = np.nan
+    image = write_image(tmp_path / "a.tif", grey)
+    stack = write_image(tmp_path / "z.tif", np.stack([grey, np.full_like(grey, np.nan)]))
+    single, both = run([image, stack], tmp_path / "out")
+    (record,) = single.records
+    assert record.analysed_mask == "a_analysed.tif"
+    mask = read_sem(tmp_path / "out" / "a_analysed.tif").pixels
+    np.testing.assert_array_equal(mask == 1, np.isfinite(grey))
+    field = load_field(tmp_path / "out" / "a_labels.tif")
+    np.testing.assert_array_equal(field.analysed, np.isfinite(grey))
+    assert find_region(field.labels.shape, field.analysed).pixels == 96 * 128 - 200
+    found = record.classes[0].area_fraction
+    assert found == pytest.approx(field.labels.sum() / (96 * 128 - 200))
+    assert [r.analysed_mask for r in both.records] == ["z_z0000_analysed.tif", ""]
+    assert both.records[1].analysed_region.rows == (0, 0)
+    assert both.records[1].classes[0].area_fraction == 0
+
+    truth = tmp_path / "truth"
+    write_labels(truth / "a_mask.tif", np.ones(grey.shape, np.uint8))
+    (tmp_path / "one").mkdir()
+    for name in ("a.json", "a_labels.tif", "a_analysed.tif"):
+        (tmp_path / "out" / name).rename(tmp_path / "one" / name)
+    (pair,) = pair_folders(tmp_path / "one", truth).pairs
+    np.testing.assert_array_equal(pair.ignore, ~np.isfinite(grey))
+
+
+@pytest.mark.parametrize("name", ["a_labels.tif", "a.json", "a_overlay.png", "a_probability.tif"])
+def test_files_of_others_are_never_replaced(name: str, tmp_path: Path) -> None:
+    image = write_image(tmp_path / "a.tif", blobs()[0])
+    other = tmp_path / name
+    other.write_bytes(b'{"by": "hand"}')
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    (done,) = run([image], tmp_path, OutputOptions(save_probability=True, save_overlay=True))
+    assert str(other) in str(done.error)
+    assert "not replaced" in str(done.error)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_only_labels_as_they_were_written_are_replaced(tmp_path: Path) -> None:
+    image = write_image(tmp_path / "a.tif", blobs()[0])
+    run([image], tmp_path)
+    (again,) = run([image], tmp_path, OutputOptions(0.9))
+    assert again.error is None
+    labels = tmp_path / "a_labels.tif"
+    edited = read_sem(labels).pixels.copy()
+    edited[:30] = 1
+    write_labels(labels, edited)
+    (refused,) = run([image], tmp_path)
+    assert f"{labels} is there already and was changed since it was written" in str(refused.error)
+    np.testing.assert_array_equal(read_sem(labels).pixels, edited)
+    labels.unlink()
+    (last,) = run([image], tmp_path)
+    assert last.error is None
+
+
 def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
     good = write_image(tmp_path / "good.tif", blobs()[0])
     text = tmp_path / "text.tif"
@@ -136,8 +231,8 @@ def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     path = write_image(tmp_path / "a.tif", blobs()[0])
     (tmp_path / "out").write_text("in the way")
-    (done,) = run([path], tmp_path / "out")
-    assert "could not be written" in str(done.error)
+    with pytest.raises(InputError, match="Nothing can be written into"):
+        run([path], tmp_path / "out")
 
 
 def test_cancelling_leaves_nothing_half_written(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from napari_micro_ktnet.batch.job import BatchJob, make_job
 from napari_micro_ktnet.batch.lot import BatchRecord, BatchResult, iter_batch, plan_batch
 from napari_micro_ktnet.batch.measuring import FileOutcome
 from napari_micro_ktnet.batch.parallel import Where
-from napari_micro_ktnet.batch.segmentation import FileProgress, OutputOptions
+from napari_micro_ktnet.batch.segmentation import FileProgress
 from napari_micro_ktnet.batch.state import read_state
+from napari_micro_ktnet.batch.writing import OutputOptions
 from napari_micro_ktnet.cli import main
 from napari_micro_ktnet.errors import InputError, ModelError, OutputError
 from napari_micro_ktnet.files import file_sha256

@@ -129,7 +129,7 @@ class FakeNetwork:
             out[..., ~region] = 0
             return Segmentation(
                 probability=out if pixels.ndim == 3 else out[:, 0],
-                analysed=region,
+                analysed=np.broadcast_to(region, pixels.shape).copy(),
                 spec=spec,
                 model_name=model,
                 model_sha256="0" * 64,

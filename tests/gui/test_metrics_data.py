@@ -79,8 +79,8 @@ def test_probability_of_the_same_image_is_suggested() -> None:
     assert data.suggest_probability([own, other], labels("mine")) is None
 
 
-def sem_layer(**more: Any) -> Image:
-    pixels = np.zeros((8, 8), np.uint8)
+def sem_layer(slices: int = 0, **more: Any) -> Image:
+    pixels = np.zeros((slices, 8, 8) if slices else (8, 8), np.uint8)
     return Image(pixels, name="a", metadata={"sem_image": SEMImage(pixels, **more)})
 
 
@@ -98,12 +98,30 @@ def sem_layer(**more: Any) -> Image:
             3,
             "37.5% of the pixels",
         ),
+        (
+            [sem_layer(data_bar=DataBar(6, 8, "metadata"), slices=2)],
+            labels("a", (2, 8, 8), RECORD | {"analysed": np.tile(np.arange(64) < 48, 2).reshape(2, 8, 8)}),
+            4,
+            "data bar of 2 rows",
+        ),
     ],
 )
 def test_what_was_not_analysed(layers, prediction, rows, text) -> None:
     outside, said = not_analysed(layers, prediction)
     assert said == text
-    assert (0 if outside is None else outside.all(axis=1).sum()) == rows
+    assert (0 if outside is None else outside.all(axis=-1).sum()) == rows
+
+
+def test_what_was_not_analysed_in_one_slice_counts_in_the_others() -> None:
+    prediction = np.zeros((2, 8, 8), np.uint8)
+    truth = np.ones((2, 8, 8), np.uint8)
+    truth[0, :4] = 0
+    outside = np.zeros(truth.shape, bool)
+    outside[0, 4:] = True
+    request = LayersRequest(prediction, truth, "a", EvaluationOptions(), outside)
+    first, second = drain(request)[1].evaluation.per_image
+    assert first["agglomerate"].status == "n/a"
+    assert second["agglomerate"].status == "missed"
 
 
 @pytest.mark.parametrize(

@@ -304,3 +304,42 @@ def test_settings_are_those_of_the_manifest() -> None:
 
     assert settings.preferred_device() in ("auto", "cpu", "cuda", "mps")
     assert settings.devices()[:2] == ["auto", "cpu"]
+
+
+def test_an_image_that_got_another_size_has_no_result_any_more(widget, viewer, grey, run) -> None:
+    image = viewer.add_image(grey)
+    run(widget)
+    before = viewer.layers[-1].data.copy()
+    image.data = grey[:40, :50]
+    widget.form.threshold.set_value(0.7)
+    widget._relabel()
+    np.testing.assert_array_equal(viewer.layers[1].data, before)
+    assert widget.form.message.text() == ""
+    run(widget)
+    assert viewer.layers[-1].data.shape == (40, 50)
+
+
+@pytest.mark.parametrize("when", ["tile", "end"])
+def test_a_layer_that_cannot_be_shown_ends_the_run(
+    when, widget, viewer, grey, run, notes, monkeypatch
+) -> None:
+    viewer.add_image(grey, name="sample")
+    real = viewer.layers.insert
+
+    def insert(index: int, layer: Any) -> None:
+        real(index, layer)
+        raise InputError("no more textures")
+
+    def finish(*_: object) -> None:
+        raise InputError("no more textures")
+
+    if when == "tile":
+        monkeypatch.setattr(viewer.layers, "insert", insert)
+    else:
+        monkeypatch.setattr("napari_micro_ktnet.gui.live_result.LiveResult.finish", finish)
+    run(widget)
+    assert names(viewer) == ["sample"]
+    assert widget.form.run.text() == "Run"
+    assert widget.form.message.text() == "no more textures"
+    assert notes == ["no more textures"]
+    monkeypatch.undo()

@@ -78,8 +78,7 @@ def test_pixels_that_are_read_on_demand(shape: tuple[int, ...], dtype: type) -> 
     found = segment(SEMImage(lazy, data_bar=bar), pixel_model(), **EXACT)
     np.testing.assert_array_equal(found.probability, eager.probability)
     np.testing.assert_array_equal(found.analysed, eager.analysed)
-    # Real numbers are looked through for those that are none first.
-    assert len(reads) == (2 if dtype is np.float32 else 1) * len(chunks[0])
+    assert len(reads) == len(chunks[0])
 
 
 def test_the_data_bar_is_left_out_and_comes_back_as_zero() -> None:
@@ -116,6 +115,66 @@ def test_not_a_number_is_left_out() -> None:
     want = expected(grey, low=grey[finite].min(), high=grey[finite].max())
     np.testing.assert_allclose(result.probability[0][finite], want[finite], atol=1e-5)
     assert (result.labels(0.0) == finite).all()
+
+
+def test_not_a_number_in_one_slice_leaves_the_others_alone() -> None:
+    stack = np.stack([blobs(seed=i)[0] for i in range(4)]).astype(np.float32)
+    single = [segment(each, pixel_model(), **EXACT).probability for each in stack]
+    stack[1, 10:20, 30:50] = np.nan
+    stack[2] = np.nan
+    result = segment(stack, pixel_model(), **EXACT)
+    np.testing.assert_array_equal(result.analysed, np.isfinite(stack))
+    for z in (0, 3):
+        np.testing.assert_allclose(result.probability[:, z], single[z], atol=1e-6)
+    assert (result.labels(0.0) == np.isfinite(stack)).all()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "offset"),
+    [(np.float64, 1e9), (np.int32, -(2**30)), (np.int64, 2**60), (np.uint64, 2**63), (np.float32, 1e5)],
+)
+def test_grey_values_far_from_zero(dtype: type, offset: float) -> None:
+    grey = blobs()[0]
+    far = grey.astype(dtype) + np.array(offset, dtype)
+    region = np.zeros(grey.shape, bool)
+    region[20:, :] = True
+    np.testing.assert_allclose(
+        segment(far, pixel_model(), region=region, **EXACT).probability,
+        segment(grey, pixel_model(), region=region, **EXACT).probability,
+        atol=1e-4,
+    )
+
+
+def test_a_thin_region_of_a_large_image() -> None:
+    pixels = np.zeros((4000, 4000), np.uint8)
+    region = np.zeros(pixels.shape, bool)
+    region[1, :], region[3999, :] = True, True
+    pixels[1] = 100
+    stretch = find_stretch(pixels, pixel_model().spec.normalization, region)
+    assert (stretch.low, stretch.high) == (0, 100)
+
+
+@pytest.mark.parametrize(
+    ("size", "message"), [((600.0, 600.0), "would have 19200 x 25600"), ((0.02, 0.02), "only 1 x 1 pixels")]
+)
+def test_rescaling_out_of_reason(size: tuple[float, float], message: str) -> None:
+    model = pixel_model(pixel_size=(3.0, 3.0))
+    with pytest.raises(InputError, match=message):
+        segment(SEMImage(blobs()[0], size), model, match_pixel_size=True, **EXACT)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("Unable to allocate"), RuntimeError("could not create a primitive")],
+    ids=["numpy", "onednn"],
+)
+def test_no_memory_is_an_error_of_the_image(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("napari_micro_ktnet.predict.runner.find_stretch", fail)
+    with pytest.raises(InputError, match=r"not enough memory for an image of shape \(96, 128\)"):
+        segment(blobs()[0], pixel_model(), **EXACT)
 
 
 def test_stacks_go_slice_by_slice() -> None:
@@ -214,8 +273,9 @@ def test_matching_the_pixel_size() -> None:
         (np.zeros(7, np.uint8), "1 axes"),
         (np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8), "three different colour"),
         (np.array([["a", "b"]]), "type <U1"),
+        ([[1, 2], [3]], "no image"),
     ],
-    ids=["empty", "nan", "complex", "4d", "1d", "colour", "text"],
+    ids=["empty", "nan", "complex", "4d", "1d", "colour", "text", "ragged"],
 )
 def test_bad_images(image: NDArray[np.generic], message: str) -> None:
     with pytest.raises(InputError, match=message):
@@ -230,6 +290,12 @@ def test_bad_images(image: NDArray[np.generic], message: str) -> None:
         ({"device": "gpu0"}, "Unknown device"),
         ({"device": "cuda:99"}, "not on this machine"),
         ({"tile": 8}, "at least 32"),
+        ({"tile": "64"}, "tile is '64', expected an integer"),
+        ({"batch_size": 1.5}, "batch_size is 1.5"),
+        ({"overlap": None}, "overlap is None"),
+        ({"device": 0}, "device is 0"),
+        ({"precision": "float16"}, "expected one of auto, float32, bfloat16"),
+        ({"region": [[True]]}, "region has the shape"),
         ({"region": np.ones((3, 3), bool)}, "region has the shape"),
         ({"region": np.zeros((96, 128), bool)}, "Nothing is left"),
     ],

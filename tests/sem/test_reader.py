@@ -101,7 +101,9 @@ def test_thumbnails_are_left_out(tmp_path: Path, noise: np.ndarray) -> None:
         tif.write(noise, metadata=None)
         tif.write(noise[::4, ::4], metadata=None)
         tif.write(noise[::-1], subfiletype=1, metadata=None)
-    images = read_sem_pages(tmp_path / "a.tif")
+    height, width = noise[::4, ::4].shape
+    with pytest.warns(UserWarning, match=rf"smaller pages \({width} x {height} pixels\).* left out"):
+        images = read_sem_pages(tmp_path / "a.tif")
     assert [image.pixels.shape for image in images] == [noise.shape]
     np.testing.assert_array_equal(images[0].pixels, noise)
 

@@ -84,7 +84,7 @@ def batch(options: argparse.Namespace) -> int:
 
 def _job(options: argparse.Namespace, limits: Limits | None) -> BatchJob:
     from napari_micro_ktnet.batch.job import make_job
-    from napari_micro_ktnet.batch.segmentation import OutputOptions
+    from napari_micro_ktnet.batch.writing import OutputOptions
 
     return make_job(
         options.output,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ def _open_viewer(image: Path, labels: Path, truth: Path) -> None:
             f"napari's window cannot be opened ({error}). Install a Qt binding: "
             'pip install "napari-micro-ktnet[qt]". The files are written all the same.'
         ) from error
+    _check_display()
     from napari.utils.colormaps import DirectLabelColormap
 
     from napari_micro_ktnet.model.spec import AGGLOMERATE
@@ -71,10 +73,23 @@ def _open_viewer(image: Path, labels: Path, truth: Path) -> None:
     napari.run()
 
 
+def _check_display() -> None:
+    """Try in another process whether a window can be opened: where not, Qt ends the whole process."""
+    code = "from qtpy.QtWidgets import QApplication; QApplication([])"
+    tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
+    if tried.returncode:
+        said = next((line for line in tried.stderr.splitlines() if line.strip()), "no reason given")
+        raise InputError(
+            f"napari's window cannot be opened ({said.strip()}). Is there a screen, and is DISPLAY set? "
+            "The files are written all the same."
+        )
+
+
 def segment(options: argparse.Namespace) -> int:
     """Segment files and folders."""
     from napari_micro_ktnet.batch.plan import plan_files
-    from napari_micro_ktnet.batch.segmentation import FileProgress, OutputOptions, iter_segment_files
+    from napari_micro_ktnet.batch.segmentation import FileProgress, iter_segment_files
+    from napari_micro_ktnet.batch.writing import OutputOptions
     from napari_micro_ktnet.model.registry import load_model
 
     files = plan_files(options.inputs)
@@ -163,8 +178,10 @@ def models_show(options: argparse.Namespace) -> int:
 
 def models_add(options: argparse.Namespace) -> int:
     """Copy a model file into the models folder."""
-    from napari_micro_ktnet.model.registry import add_model
+    from napari_micro_ktnet.model.registry import add_model, load_model
 
+    # What it says about itself may be right and its weights damaged.
+    load_model(options.file)
     print(f"Added {add_model(options.file, options.name).path}")
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import sys
@@ -19,6 +20,9 @@ from napari_micro_ktnet.training.run import RUN_FILE, Run
 
 if TYPE_CHECKING:
     from napari_micro_ktnet.training.sources import TrainingData
+
+STOPPED = 130
+"""Exit code of what was asked to stop, as shells give it for an interrupt."""
 
 # Set by the launchers of several processes for all but the first of them.
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
@@ -54,7 +58,7 @@ def follow(
     Returns
     -------
     int
-        Exit code.
+        Exit code: 130 where the run was asked to stop before its end.
     """
     # It announces on standard error which precision it uses.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -88,7 +92,7 @@ def follow(
             elif isinstance(report, EndReport):
                 end = report
     assert end is not None  # noqa: S101 - the generator ends with a report or an error
-    return _conclude(end, name)
+    return _conclude(end, name, Run(directory).summary().best)
 
 
 def _noting(reports: Iterable[Report], directory: Path, warnings: Iterable[str]) -> Iterator[Report]:
@@ -100,14 +104,22 @@ def _noting(reports: Iterable[Report], directory: Path, warnings: Iterable[str])
         yield report
 
 
-def _conclude(end: EndReport, name: str | None) -> int:
+def _conclude(end: EndReport, name: str | None, best: float) -> int:
     from napari_micro_ktnet.model.registry import add_model
 
     if end.reason == "stopped":
-        print(f"Stopped at step {end.step} of {end.steps}. Go on with: micro-ktnet resume {end.model.parent}")
-    elif end.reason == "no improvement":
+        print(
+            f"Stopped at step {end.step} of {end.steps}. Go on with: micro-ktnet resume {end.model.parent}"
+            + (f" --name {name}" if name else "")
+        )
+        if math.isnan(best):
+            print(f"{end.model} is the model as it was then; no validation says how good it is.")
+        else:
+            print(f"The best model until then is {end.model}: IoU {best:.3f} in validation.")
+        return STOPPED
+    if end.reason == "no improvement":
         print(f"Ended at step {end.step}: validation no longer got better.")
-    if name and end.reason != "stopped":
+    if name:
         print(f"Added to the list of models: {add_model(end.model, name).name}")
     print(
         f"The best model is {end.model}. Use it with: micro-ktnet segment INPUT --output DIR "

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from napari_micro_ktnet._cli.commands import fetch
 from napari_micro_ktnet._cli.run_progress import follow
 from napari_micro_ktnet.errors import InputError
-from napari_micro_ktnet.files import write_bytes
+from napari_micro_ktnet.files import check_writable, write_bytes
 
 if TYPE_CHECKING:
     from napari_micro_ktnet.training.run import RunConfig
@@ -119,6 +119,9 @@ def train(options: argparse.Namespace) -> int:
 
     if options.output is None and not options.estimate:
         raise InputError("Say where the run goes: --output DIR")
+    if options.json and not options.estimate:
+        raise InputError("--json writes what --estimate measures: give both, or neither.")
+    _check_before(options.output, options.name)
     config = _run_config(options)
     assert config.data is not None  # noqa: S101 - _run_config sees to it
     data = load_data(config.data, config.training.seed)
@@ -146,6 +149,7 @@ def resume(options: argparse.Namespace) -> int:
     from napari_micro_ktnet.training.run import Run
     from napari_micro_ktnet.training.sources import load_data
 
+    _check_before(None, options.name)
     run = Run(options.directory)
     if run.config.data is None:
         raise InputError(
@@ -156,6 +160,16 @@ def resume(options: argparse.Namespace) -> int:
     data = load_data(run.config.data, settings.seed)
     reports = iter_resume(run, data.split.training, data.split.validation)
     return follow(reports, run.path, data, options.name, settings.steps, run.summary().step)
+
+
+def _check_before(output: Path | None, name: str | None) -> None:
+    """Find before hours of work what could not be written after them."""
+    from napari_micro_ktnet.model.registry import check_new_name
+
+    if output is not None:
+        check_writable(output)
+    if name is not None:
+        check_new_name(name)
 
 
 def runs_list(options: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from napari_micro_ktnet.batch.segmentation import OutputOptions
+from napari_micro_ktnet.batch.writing import OutputOptions
 from napari_micro_ktnet.errors import InputError, ModelError
 from napari_micro_ktnet.files import file_sha256
 from napari_micro_ktnet.measurement.fields import MeasureOptions

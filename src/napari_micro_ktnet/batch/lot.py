@@ -168,9 +168,10 @@ def iter_batch(
     Raises
     ------
     InputError
-        The cluster cannot be reached, or the limits are for another d*.
+        The cluster cannot be reached, the limits are for another d*, or nothing can be written into the
+        output folder.
     OutputError
-        The output folder or a table cannot be written.
+        A table cannot be written.
     """
     check_writable(job.output)
     outcomes: dict[str, FileOutcome] = {}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from napari_micro_ktnet.batch.job import STATE_FOLDER, BatchJob
 from napari_micro_ktnet.batch.loading import image_of
-from napari_micro_ktnet.batch.plan import PlannedFile
+from napari_micro_ktnet.batch.plan import PlannedFile, no_image_in
 from napari_micro_ktnet.batch.record import SegmentationRecord
 from napari_micro_ktnet.batch.segmentation import FileProgress, segment_file
 from napari_micro_ktnet.batch.state import FieldState, FileState, field_state, read_state, write_state
-from napari_micro_ktnet.errors import DataError, MicroKTNetError, ReadError
+from napari_micro_ktnet.errors import DataError, InputError, MicroKTNetError, ReadError
 from napari_micro_ktnet.files import file_sha256, write_bytes
 from napari_micro_ktnet.measurement.fields import measure_field
 from napari_micro_ktnet.measurement.label_files import load_field, record_path
@@ -65,6 +65,8 @@ def iter_process_file(file: PlannedFile, job: BatchJob) -> Generator[FileProgres
 
 
 def _process(file: PlannedFile, job: BatchJob) -> Generator[FileProgress, None, bool]:
+    if file.path.is_dir():
+        raise InputError(no_image_in(file.path))
     try:
         sha256 = file_sha256(file.path)
     except OSError as error:
@@ -89,7 +91,8 @@ def _process(file: PlannedFile, job: BatchJob) -> Generator[FileProgress, None, 
             records = tuple(_at(file.path, record, job.output) for record in records)
     else:
         records = yield from segment_file(file, job.output, job.load_model(), job.outputs, job.predict)
-    fields = tuple(_measure(record, job) for record in records)
+    # Of a stack whole slices may hold no numbers.
+    fields = tuple(_measure(record, job) for record in records if record.analysed_region.rows[1])
     new = FileState(
         input=str(file.path),
         input_sha256=sha256,

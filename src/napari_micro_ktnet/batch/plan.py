@@ -13,7 +13,7 @@ from napari_micro_ktnet.sem.folders import LABELS_ENDING, image_files
 from napari_micro_ktnet.sem.reader import SUFFIXES
 
 _PART = re.compile(r"(_p\d+)?(_z\d+)?$")
-_OWN = (LABELS_ENDING, "_probability", "_overlay")
+_BESIDE_LABELS = re.compile(r"(_analysed|_overlay|_probability(_.+)?)$")
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ def plan_files(inputs: Sequence[str | Path], reserved: Sequence[str] = ()) -> tu
     ----------
     inputs : sequence of path
         Files are taken whatever they are called, missing ones too, so that each gets its own
-        error later. Of folders the image files in them, not in subfolders; labels that an
-        earlier run wrote there are left out.
+        error later, and folders without an image. Of folders the image files in them, not in
+        subfolders; what an earlier run wrote there is left out.
     reserved : sequence of str
         Stems that no file may have.
 
@@ -52,26 +52,42 @@ def plan_files(inputs: Sequence[str | Path], reserved: Sequence[str] = ()) -> tu
     Raises
     ------
     InputError
-        A folder holds no image, or nothing was given.
+        Nothing was given, or nothing but folders without an image.
     ReadError
         A folder cannot be looked into.
     """
     paths: list[Path] = []
+    empty: list[Path] = []
     for given in inputs:
         path = Path(given)
         if not path.is_dir():
             paths.append(path)
             continue
-        inside = [p for p in image_files(path) if not p.stem.endswith(_OWN)]
-        if not inside:
-            raise InputError(
-                f"The folder {path} holds no image. Expected files ending in {', '.join(SUFFIXES)}."
-            )
-        paths += inside
+        inside = [p for p in image_files(path) if not _is_result(p)]
+        empty += [] if inside else [path]
+        # Without images it gets its own error later, as a missing file does.
+        paths += inside or [path]
     if not paths:
         raise InputError("No input was given. Name at least one image file or folder.")
+    if len(empty) == len(paths):
+        raise InputError(" ".join(no_image_in(path) for path in empty))
     paths = list(dict.fromkeys(paths))
     return tuple(PlannedFile(p, s) for p, s in zip(paths, _unique_stems(paths, reserved), strict=True))
+
+
+def no_image_in(folder: Path) -> str:
+    """Say that a folder is of no use."""
+    return (
+        f"The folder {folder} holds no image. Expected files ending in {', '.join(SUFFIXES)}; its subfolders "
+        "are not searched."
+    )
+
+
+def _is_result(path: Path) -> bool:
+    """Whether a file is what an earlier run left: labels, or what lies beside a record of them."""
+    image = _BESIDE_LABELS.sub("", path.stem)
+    beside = image != path.stem and path.with_name(f"{image}.json").is_file()
+    return beside or path.stem.endswith(LABELS_ENDING)
 
 
 def _unique_stems(paths: Sequence[Path], reserved: Sequence[str]) -> list[str]:

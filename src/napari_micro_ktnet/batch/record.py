@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from napari_micro_ktnet.files import file_sha256
@@ -38,7 +39,13 @@ class ModelRecord(_Frozen):
 
 
 class RegionRecord(_Frozen):
-    """The analysed part: rows ``[first, last)`` and columns ``[first, last)`` in pixels."""
+    """The analysed part.
+
+    Attributes
+    ----------
+    rows, columns : tuple of int
+        ``[first, last)`` in pixels; ``(0, 0)`` where nothing was.
+    """
 
     rows: tuple[int, int]
     columns: tuple[int, int]
@@ -55,8 +62,8 @@ class SegmentationRecord(_Frozen):
         Name of the image in the file (page, detector).
     slice_index : int or None
         Index along Z where the image is a stack.
-    labels : str
-        Name of the label file, beside this one.
+    labels, labels_sha256 : str
+        Name of the label file, beside this one, and its hash as it was written.
     shape : tuple of int
         ``(Y, X)`` of image and labels.
     pixel_size_nm : tuple of float or None
@@ -67,6 +74,9 @@ class SegmentationRecord(_Frozen):
         From the bar's top edge to the last row, 0 = none.
     analysed_region : RegionRecord
         Where the network looked; labels outside are 0 without meaning matrix.
+    analysed_mask : str
+        Name of a file beside this one, uint8 ``(Y, X)``, 1 = analysed, where the network did not look at
+        every pixel of that rectangle (some were not finite numbers); else empty.
     classes : tuple of ClassRecord
         Besides matrix (0).
     model : ModelRecord
@@ -83,11 +93,13 @@ class SegmentationRecord(_Frozen):
     image: str
     slice_index: int | None = None
     labels: str
+    labels_sha256: str = ""
     shape: tuple[int, int]
     pixel_size_nm: tuple[float, float] | None
     pixel_size_source: str
     data_bar_rows: int
     analysed_region: RegionRecord
+    analysed_mask: str = ""
     classes: tuple[ClassRecord, ...]
     model: ModelRecord
     parameters: dict[str, Any]
@@ -102,9 +114,9 @@ def make_record(
     threshold: float,
     slice_index: int | None = None,
 ) -> SegmentationRecord:
-    """Describe one label image ``(Y, X)`` that `result` gave at `threshold`."""
-    rows, columns = (np.flatnonzero(result.analysed.any(axis=axis)) for axis in (1, 0))
-    area = int(result.analysed.sum())
+    """Describe one label image ``(Y, X)`` that `result`, of that image or slice, gave at `threshold`."""
+    rows, columns = (_extent(np.atleast_1d(result.analysed.any(axis=axis))) for axis in (1, 0))
+    area = max(1, int(result.analysed.sum()))
     path = image.path or Path()
     return SegmentationRecord(
         input=str(path),
@@ -116,9 +128,7 @@ def make_record(
         pixel_size_nm=image.pixel_size,
         pixel_size_source=image.pixel_size_source,
         data_bar_rows=image.data_bar_rows,
-        analysed_region=RegionRecord(
-            rows=(int(rows[0]), int(rows[-1]) + 1), columns=(int(columns[0]), int(columns[-1]) + 1)
-        ),
+        analysed_region=RegionRecord(rows=rows, columns=columns),
         classes=tuple(
             ClassRecord(value=v, name=c.name, color=c.color, area_fraction=int((labels == v).sum()) / area)
             for v, c in enumerate(result.spec.classes, 1)
@@ -132,6 +142,11 @@ def make_record(
         parameters={"threshold": threshold} | result.parameters,
         versions=versions(),
     )
+
+
+def _extent(lines: NDArray[np.bool_]) -> tuple[int, int]:
+    where = np.flatnonzero(lines)
+    return (int(where[0]), int(where[-1]) + 1) if where.size else (0, 0)
 
 
 def versions() -> dict[str, str]:

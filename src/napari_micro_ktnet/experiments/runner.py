@@ -105,6 +105,7 @@ def run_experiment(
             f"{output} holds an experiment already. Go on with it by --resume, or choose another folder."
         )
     check_writable(output)
+    output.mkdir(parents=True, exist_ok=True)
     jobs = {e.name: make_jobs(e, config, images, folds, output / RUNS_FOLDER) for e in entries}
     experiment = _Experiment(config, output, workers, images, folds, entries, jobs)
     with _locked(output):

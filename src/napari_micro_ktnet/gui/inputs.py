@@ -8,7 +8,9 @@ import numpy as np
 from qtpy.QtWidgets import QComboBox, QWidget
 
 from napari_micro_ktnet.gui import layers as convert
+from napari_micro_ktnet.predict.scaling import scaling_problem
 from napari_micro_ktnet.predict.tiles import MULTIPLE
+from napari_micro_ktnet.sem import grey_if_grey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 FAR = 1.5
 """Pixel sizes that differ by more than this factor call for a warning."""
 
-_MOST_RESCALED = 400_000_000
 _SAMPLE_SIDE = 256
 _BAD = "QComboBox, QAbstractSpinBox, QCheckBox, QLineEdit { border: 1px solid #e5534b; border-radius: 2px; }"
 
@@ -56,7 +57,7 @@ def _is_coloured(pixels: Any) -> bool:
         sample = pixels[:: max(1, height // _SAMPLE_SIDE), :: max(1, width // _SAMPLE_SIDE)]
     else:
         sample = np.asarray(pixels[:_SAMPLE_SIDE, :_SAMPLE_SIDE])
-    return not ((sample[..., 0] == sample[..., 1]) & (sample[..., 0] == sample[..., 2])).all()
+    return grey_if_grey(sample)[1]
 
 
 def check_region(shapes: Shapes | None) -> str:
@@ -101,12 +102,7 @@ def check_rescale(image: Image | None, factors: tuple[float, float] | None) -> s
     """Why an image cannot be rescaled by the factors; empty if it can, or if it is not asked for."""
     if image is None or factors is None:
         return ""
-    height, width = (n * f for n, f in zip(convert.grid_shape(image)[-2:], factors, strict=True))
-    if height * width > _MOST_RESCALED:
-        return f"Rescaled, the image would have {height:.0f} x {width:.0f} pixels: do not rescale it."
-    if min(height, width) < MULTIPLE:
-        return f"Rescaled, the image would have only {height:.0f} x {width:.0f} pixels: do not rescale it."
-    return ""
+    return scaling_problem(convert.grid_shape(image)[-2:], factors)
 
 
 def mark(widget: QWidget, problem: str, help_text: str) -> None:

@@ -125,24 +125,24 @@ def not_analysed(layers: Sequence[Layer], prediction: Layer) -> tuple[NDArray[np
 
     Returns
     -------
-    outside : ndarray of bool, (Y, X), or None
+    outside : ndarray of bool, (Y, X) or (Z, Y, X), or None
         On the grid of the prediction; None where everything was analysed, or nothing is known.
     text : str
         What it is, for the user; empty where nothing is known.
     """
-    shape = tuple(convert.full_data(prediction).shape)[-2:]
+    shape = tuple(convert.full_data(prediction).shape)
     image = image_of(layers, prediction)
     sem = convert.sem_image_of(image) if image is not None else None
     analysed = record_of(prediction).get("analysed")
     if isinstance(analysed, np.ndarray) and analysed.shape == shape:
         outside = ~analysed
-        bar = _bar(shape, sem)
+        bar = _bar(shape[-2:], sem)
         if not outside.any():
             return None, "everything was analysed"
-        if bar is not None and np.array_equal(bar, outside):
+        if bar is not None and (bar == outside).all():
             return outside, f"data bar of {int(bar.all(axis=1).sum())} rows"
         return outside, f"{outside.mean():.1%} of the pixels"
-    bar = _bar(shape, sem)
+    bar = _bar(shape[-2:], sem)
     if bar is None:
         return None, "" if sem is None else "no data bar"
     return bar, f"data bar of {int(bar.all(axis=1).sum())} rows"

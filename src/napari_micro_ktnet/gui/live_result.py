@@ -44,6 +44,12 @@ class LiveResult:
         self._cache: Thresholder | None = None
         self._written: NDArray[np.uint8] | None = None
         self._before: tuple[Any, ...] = ()
+        self._grid = convert.grid_shape(image)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the image has got another size since, so that this is no result of it any more."""
+        return convert.grid_shape(self.image) != self._grid
 
     @property
     def shown(self) -> bool:
@@ -73,13 +79,13 @@ class LiveResult:
         """Write one tile to the Labels layer, which is added with the first of them."""
         if tile.probability is None:
             return
-        if self.labels is None:
-            self._before = tuple(self.viewer.layers.selection)
-            self.labels = self._add_labels(np.zeros(convert.grid_shape(self.image), np.uint8))
+        labels = self.labels
+        if labels is None:
+            labels = self._add_labels(np.zeros(self._grid, np.uint8))
             # The tiles to come would overwrite what is painted meanwhile.
-            self.labels.editable = False
-        self.labels.data[tile.where] = probability_to_labels(tile.probability, threshold, tile.analysed)
-        self.labels.refresh(extent=False, highlight=False)
+            labels.editable = False
+        labels.data[tile.where] = probability_to_labels(tile.probability, threshold, tile.analysed)
+        labels.refresh(extent=False, highlight=False)
 
     def finish(self, run: RunResult, threshold: float) -> None:
         """Take the final probability and show its labels."""
@@ -87,11 +93,11 @@ class LiveResult:
         self._cache = Thresholder(run.segmentation)
         labels = self._paste(self._cache.labels(threshold), run)
         if self.labels is None:
-            self.labels = self._add_labels(labels)
+            self._add_labels(labels)
         else:
             self.labels.data = labels
             self.labels.editable = True
-        self._keep(self.labels, run, threshold)
+        self._keep(run, threshold)
 
     def discard(self) -> None:
         """Take the layer of an unfinished run away and select again what was selected before."""
@@ -119,10 +125,10 @@ class LiveResult:
         edited = self.edited
         if edited:
             self.labels.visible = False
-            self.labels = self._add_labels(labels)
+            self._add_labels(labels)
         else:
             self.labels.data = labels
-        self._keep(self.labels, self._run, threshold)
+        self._keep(self._run, threshold)
         return edited
 
     def area_fractions(self) -> list[float]:
@@ -152,15 +158,17 @@ class LiveResult:
 
     def _paste(self, part: NDArray[Any], run: RunResult) -> NDArray[Any]:
         """Put what was found in the box where it belongs in the whole image."""
-        shape = convert.grid_shape(self.image)[-part.ndim :]
+        shape = self._grid[-part.ndim :]
         if part.shape == shape:
             return part
         whole = np.zeros(shape, part.dtype)
         whole[(..., *run.box)] = part
         return whole
 
-    def _keep(self, layer: Labels, run: RunResult, threshold: float) -> None:
+    def _keep(self, run: RunResult, threshold: float) -> None:
         """Note what was written, in the layer for whoever measures it and here to notice edits."""
+        layer = self.labels
+        assert layer is not None  # noqa: S101 - it was just written
         self.threshold = threshold
         self._written = np.array(layer.data)
         found = run.segmentation
@@ -183,8 +191,11 @@ class LiveResult:
         }
 
     def _add_labels(self, data: NDArray[np.uint8]) -> Labels:
+        from napari.layers import Labels
+
         names = ", ".join(each.name for each in self.spec.classes)
-        return self.viewer.add_labels(
+        # Known here before the viewer takes it, which may fail half way: then it is to be taken away again.
+        self.labels = layer = Labels(
             data,
             name=f"{self.image.name} [{names if len(names) <= 40 else 'classes'}]",
             opacity=0.5,
@@ -192,6 +203,9 @@ class LiveResult:
             features=convert.class_features(self.spec.classes),
             **convert.geometry(self.image),
         )
+        self._before = tuple(self.viewer.layers.selection)
+        self.viewer.add_layer(layer)
+        return layer
 
     def _add_probability(self, channel: NDArray[np.float32], name: str) -> Image:
         layer: Image = self.viewer.add_image(

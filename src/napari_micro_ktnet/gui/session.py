@@ -99,9 +99,12 @@ class RunSession:
         self.viewer.layers.events.removed.disconnect(self._layer_removed)
         self._bar.close()
         if isinstance(outcome, Done):
-            self._show_covered(visible=False)
-            self.live.finish(outcome.value, self.threshold())
-        else:
+            try:
+                self._show_covered(visible=False)
+                self.live.finish(outcome.value, self.threshold())
+            except Exception as error:  # noqa: BLE001 - shown below, and the viewer becomes what it was
+                outcome = Failed(error)
+        if not isinstance(outcome, Done):
             self.live.discard()
             self._show_covered(visible=True)
         if isinstance(outcome, Failed):

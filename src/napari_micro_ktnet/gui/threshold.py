@@ -43,5 +43,4 @@ class Thresholder:
     @property
     def analysed_pixels(self) -> int:
         """Number of pixels that the network looked at, over all slices."""
-        slices = int(self._first.size) // int(self._analysed.size)
-        return int(np.count_nonzero(self._analysed)) * slices
+        return int(np.count_nonzero(self._analysed))

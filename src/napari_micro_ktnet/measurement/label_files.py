@@ -151,6 +151,7 @@ class _Record:
     shape: tuple[int, int]
     rows: slice
     columns: slice
+    mask: Path | None
     pixel_size: tuple[float, float] | None
     estimated: bool
 
@@ -167,6 +168,7 @@ def _read_record(path: Path) -> _Record | None:
             (int(content["shape"][0]), int(content["shape"][1])),
             slice(*(int(n) for n in region["rows"])),
             slice(*(int(n) for n in region["columns"])),
+            mask_path(where, content),
             (float(size[0]), float(size[1])) if size else None,
             content["pixel_size_source"] == "estimated",
         )
@@ -222,11 +224,37 @@ def _masks(
             f"The labels have the shape {shape}, but the record {record.path} beside them is of "
             f"{record.shape}. Move away the one that does not belong."
         )
-    region = np.zeros(shape, bool)
-    region[record.rows, record.columns] = True
+    region = analysed_pixels(record.shape, record.rows, record.columns, record.mask)
     if region.all():
         return mask
     return region if mask is None else region & mask
+
+
+def mask_path(record: Path, content: dict[str, Any]) -> Path | None:
+    """Where the mask of the analysed pixels lies that a record of `segment` names; None if it names none."""
+    name = str(content.get("analysed_mask", ""))
+    # Only beside the record, wherever its text may point to.
+    return record.with_name(Path(name).name) if name else None
+
+
+def analysed_pixels(
+    shape: tuple[int, int], rows: slice, columns: slice, mask: Path | None
+) -> NDArray[np.bool_]:
+    """Give the pixels ``(Y, X)`` that a record of `segment` says were analysed.
+
+    Raises
+    ------
+    ReadError, DataError
+        The mask cannot be read, or is of another shape.
+    """
+    region = np.zeros(shape, bool)
+    region[rows, columns] = True
+    if mask is not None:
+        inside = read_sem(mask).pixels
+        if inside.shape != shape:
+            raise DataError(f"{mask} has the shape {inside.shape}, expected that of the labels, {shape}.")
+        region &= np.asarray(inside) > 0
+    return region
 
 
 def _grey(image: ImageSource, shape: tuple[int, ...]) -> SEMImage:

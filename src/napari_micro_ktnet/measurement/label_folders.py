@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_micro_ktnet.errors import DataError, InputError
+from napari_micro_ktnet.measurement.label_files import analysed_pixels, mask_path
 from napari_micro_ktnet.measurement.label_pairs import LabelPair
 from napari_micro_ktnet.sem.masks import files_by_stem
 
 # What `micro-ktnet segment` writes beside labels.
-_NO_LABELS = re.compile(r"_(overlay|probability(_[^_]+)?)$")
+_NO_LABELS = re.compile(r"_(analysed|overlay|probability(_[^_]+)?)$")
 _SHOWN = 20
 
 
@@ -103,6 +104,7 @@ def _record(path: Path) -> dict[str, Any] | None:
             "shape": tuple(int(n) for n in content["shape"]),
             "rows": slice(*(int(n) for n in region["rows"])),
             "columns": slice(*(int(n) for n in region["columns"])),
+            "mask": mask_path(path, content),
             "classes": tuple(str(c["name"]) for c in content["classes"]),
         }
     except (ValueError, KeyError, TypeError) as error:
@@ -116,8 +118,7 @@ def _outside(record: dict[str, Any] | None) -> NDArray[np.bool_] | None:
     """Mark what is outside the analysed region."""
     if record is None:
         return None
-    outside = np.ones(record["shape"], bool)
-    outside[record["rows"], record["columns"]] = False
+    outside = ~analysed_pixels(record["shape"], record["rows"], record["columns"], record["mask"])
     return outside if outside.any() else None
 
 

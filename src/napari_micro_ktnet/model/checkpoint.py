@@ -110,8 +110,9 @@ def read_checkpoint_info(path: str | os.PathLike[str]) -> CheckpointInfo:
         header = _Header.model_validate_json(metadata[_KEY])
     except ValidationError as error:
         first = error.errors()[0]
+        where = f" at {'.'.join(map(str, first['loc']))}" if first["loc"] else ""
         raise ModelError(
-            f"The model record in {path} is not valid at {'.'.join(map(str, first['loc']))}: {first['msg']}. "
+            f"The model record in {path} is not valid{where}: {first['msg']}. "
             "It may come from a newer version of napari-micro-ktnet: update, or train again."
         ) from error
     return CheckpointInfo(path, header.spec, header.history)

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_micro_ktnet.errors import InputError, ModelError
+from napari_micro_ktnet.model.encoders import canonical_encoder
 
 DECODER_CHANNELS = (256, 128, 64, 32, 16)
 STRIDE = 32
@@ -59,7 +60,7 @@ def build_encoder(name: str) -> nn.Module:
         # matter for our lower bounds, not for the user who runs a model.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="segmentation_models_pytorch")
         try:
-            encoder = smp.encoders.get_encoder(name, in_channels=3, depth=5, weights=None)
+            encoder = smp.encoders.get_encoder(canonical_encoder(name), in_channels=3, depth=5, weights=None)
         except (KeyError, ValueError, RuntimeError) as error:
             raise ModelError(
                 f"The encoder {name!r} cannot be built: {error}. "

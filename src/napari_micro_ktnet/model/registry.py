@@ -157,7 +157,7 @@ def check_new_name(name: str) -> None:
     ModelError
         The name is taken or not usable.
     """
-    if not _NAME.fullmatch(name) or name == STARTER:
+    if not _NAME.fullmatch(name) or name.lower() == STARTER:
         raise ModelError(
             f"{name!r} cannot be a model name. Use up to 64 letters, digits, '.', '_' and '-', "
             f"beginning with a letter or digit, and not {STARTER!r}."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -10,6 +12,9 @@ from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.predict.tiles import BUDGET
 
 Precision = Literal["auto", "float32", "bfloat16"]
+
+# The last one is how oneDNN, which computes on processors, says it.
+_NO_MEMORY = ("out of memory", "can't allocate memory", "could not create a primitive")
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -80,8 +85,26 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception means that memory ran out, on whichever device."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _NO_MEMORY)
+
+
+@contextmanager
+def explaining_memory(what: str) -> Iterator[None]:
+    """Turn the errors of a memory that is too small for `what` into one that users understand.
+
+    Raises
+    ------
+    InputError
+        Memory ran out.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"There is not enough memory for {what}. Close other programs, or cut the image into parts."
+        ) from error
 
 
 def thread_count() -> int:

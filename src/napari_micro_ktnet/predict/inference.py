@@ -8,20 +8,23 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.model.registry import STARTER, Model, load_model
+from napari_micro_ktnet.predict.device import explaining_memory
 from napari_micro_ktnet.predict.inputs import ImageLike, as_grey_image
 from napari_micro_ktnet.predict.result import Segmentation
 from napari_micro_ktnet.predict.runner import Runner, TileReport, make_options
+from napari_micro_ktnet.predict.scaling import scale_factors, scaling_problem
+from napari_micro_ktnet.sem import SEMImage
 
 
 def segment(
     image: ImageLike,
     model: str | os.PathLike[str] | Model = STARTER,
     *,
-    region: NDArray[np.bool_] | None = None,
+    region: ArrayLike | None = None,
     match_pixel_size: bool = False,
     **options: Any,
 ) -> Segmentation:
@@ -33,8 +36,8 @@ def segment(
         ``(Y, X)``, a stack ``(Z, Y, X)``, grey stored as RGB, or a file.
     model : str, path or Model
         A name from `list_models`, a file, or what `load_model` gave.
-    region : ndarray of bool, (Y, X), optional
-        Look only where it is True.
+    region : array of bool, (Y, X), optional
+        Look only where it is True, in every slice.
     match_pixel_size : bool
         Bring the image to the pixel size that the model was trained at, where both are known;
         the result has the image's own size again.
@@ -50,7 +53,7 @@ def segment(
     Raises
     ------
     InputError
-        The image, the region or an option cannot be used.
+        The image, the region or an option cannot be used, or memory is too small for them.
     ReadError
         The file cannot be read.
     ModelError
@@ -74,7 +77,7 @@ def iter_segment(
     image: ImageLike,
     model: str | os.PathLike[str] | Model = STARTER,
     *,
-    region: NDArray[np.bool_] | None = None,
+    region: ArrayLike | None = None,
     match_pixel_size: bool = False,
     **options: Any,
 ) -> Generator[TileReport, None, Segmentation]:
@@ -85,23 +88,30 @@ def iter_segment(
     settings = make_options(options)
     grey = as_grey_image(image)
     loaded = load_model(model)
-    analysed = _analysed(grey.pixels, grey.analysed_rows, region)
-    factors = _scale_factors(grey.pixel_size, loaded.spec.pixel_size_nm) if match_pixel_size else None
-    runner = Runner(loaded, settings)
     slices = grey.pixels if grey.pixels.ndim == 3 else grey.pixels[None]
-    probability = np.zeros((loaded.spec.channels, *slices.shape), np.float32)
-    for z, pixels in enumerate(slices):
-        # Of a stack that is read on demand one slice after the other is in memory.
-        for report in runner.run(np.asarray(pixels), analysed, probability[:, z], factors):
-            yield replace(
-                report,
-                slice_index=z,
-                done=report.done + z * report.total,
-                total=report.total * len(slices),
-            )
+    asked = _asked(slices.shape[1:], grey.analysed_rows, region)
+    factors = _factors(grey, loaded.spec.pixel_size_nm) if match_pixel_size else None
+    runner = Runner(loaded, settings)
+    with explaining_memory(f"an image of shape {grey.pixels.shape}"):
+        probability = np.zeros((loaded.spec.channels, *slices.shape), np.float32)
+        analysed = np.zeros(slices.shape, bool)
+        for z, each in enumerate(slices):
+            # Of a stack that is read on demand one slice after the other is in memory.
+            pixels = np.asarray(each)
+            analysed[z] = asked & np.isfinite(pixels) if pixels.dtype.kind == "f" else asked
+            if not analysed[z].any():
+                continue
+            for report in runner.run(pixels, analysed[z], probability[:, z], factors):
+                done, total = report.done + z * report.total, report.total * len(slices)
+                yield replace(report, slice_index=z, done=done, total=total)
+    if not analysed.any():
+        raise InputError(
+            "Nothing is left to analyse: every pixel is in the data bar, outside the region, or not a "
+            "finite number. Check the region and the image's grey values."
+        )
     return Segmentation(
         probability=probability if grey.pixels.ndim == 3 else probability[:, 0],
-        analysed=analysed,
+        analysed=analysed if grey.pixels.ndim == 3 else analysed[0],
         spec=loaded.spec,
         model_name=loaded.name,
         model_sha256=loaded.sha256,
@@ -110,32 +120,21 @@ def iter_segment(
     )
 
 
-def _analysed(pixels: NDArray[Any], rows: slice, region: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-    """Where to look, ``(Y, X)``."""
-    shape = pixels.shape[-2:]
-    analysed = np.zeros(shape, bool)
-    analysed[rows] = True
+def _asked(shape: tuple[int, ...], rows: slice, region: ArrayLike | None) -> NDArray[np.bool_]:
+    """Where to look in every slice ``(Y, X)``, as far as its grey values are numbers."""
+    asked = np.zeros(shape, bool)
+    asked[rows] = True
     if region is not None:
-        if region.shape != shape:
-            raise InputError(f"The region has the shape {region.shape}; the image's is {shape}.")
-        analysed &= region.astype(bool)
-    if pixels.dtype.kind == "f":
-        for each in pixels if pixels.ndim == 3 else (pixels,):
-            analysed &= np.asarray(np.isfinite(each))
-    if not analysed.any():
-        raise InputError(
-            "Nothing is left to analyse: every pixel is in the data bar, outside the region, or not a "
-            "finite number. Check the region and the image's grey values."
-        )
-    return analysed
+        inside = np.asarray(region)
+        if inside.shape != shape:
+            raise InputError(f"The region has the shape {inside.shape}; the image's is {shape}.")
+        asked &= inside.astype(bool)
+    return asked
 
 
-def _scale_factors(
-    found: tuple[float, float] | None, trained: tuple[float, float] | None
-) -> tuple[float, float] | None:
-    if found is None or trained is None:
-        raise InputError(
-            f"The image's pixel size is {found or 'unknown'} and the model's is {trained or 'unknown'} (nm, "
-            "y and x): both must be known to bring one to the other. Set the pixel size, or do not rescale."
-        )
-    return found[0] / trained[0], found[1] / trained[1]
+def _factors(image: SEMImage, trained: tuple[float, float] | None) -> tuple[float, float]:
+    factors = scale_factors(image.pixel_size, trained)
+    problem = scaling_problem(image.pixels.shape[-2:], factors)
+    if problem:
+        raise InputError(problem)
+    return factors

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.sem import SEMImage, grey_if_grey, read_sem
@@ -39,7 +40,7 @@ def as_grey_image(image: ImageLike) -> SEMImage:
     if isinstance(image, (str, os.PathLike)):
         image = read_sem(image)
     if not isinstance(image, SEMImage):
-        pixels = np.asarray(image)
+        pixels = _as_array(image)
         image = SEMImage(pixels, rgb=pixels.ndim == 3 and pixels.shape[-1] in (3, 4))
     _check(image)
     if image.rgb:
@@ -53,6 +54,15 @@ def as_grey_image(image: ImageLike) -> SEMImage:
     if image.pixels.dtype == bool:
         image = replace(image, pixels=image.pixels.astype(np.uint8))
     return image
+
+
+def _as_array(image: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.asarray(image)
+    except ValueError as error:
+        raise InputError(
+            f"What was given is no image ({error}). Expected a file, or an array (Y, X) or (Z, Y, X)."
+        ) from error
 
 
 def _check(image: SEMImage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,24 +16,27 @@ _SAMPLE = 4_000_000
 
 @dataclass(frozen=True)
 class Stretch:
-    """A linear map of grey values, then clipping: ``clip((x - low) / (high - low))``.
+    """A linear map of grey values, then clipping: ``clip((x - offset - low) / (high - low))``.
 
     Attributes
     ----------
     low, high : float
-        Grey values that become 0 and 1.
+        Grey values above the offset that become 0 and 1.
     clip : tuple of float
         Lowest and highest result.
+    offset : int or float
+        Taken away first, with the precision of the pixels.
     """
 
     low: float
     high: float
     clip: tuple[float, float]
+    offset: int | float = 0
 
     def __call__(self, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
         """Map pixels ``(Y, X)`` of any real type to float32; NaN becomes 0 (dark)."""
         scale = 1.0 / (self.high - self.low) if self.high > self.low else 0.0
-        out = pixels.astype(np.float32)
+        out = _above(pixels, self.offset).astype(np.float32)
         out -= np.float32(self.low)
         out *= np.float32(scale)
         np.clip(out, *self.clip, out=out)
@@ -64,16 +68,39 @@ def find_stretch(
         No finite pixel is there.
     """
     step = max(1, int(np.ceil(np.sqrt(pixels.size / _SAMPLE))))
-    sample = pixels[::step, ::step]
-    values = sample[region[::step, ::step]] if region is not None else sample.ravel()
-    if values.dtype.kind == "f":
-        values = values[np.isfinite(values)]
+    values = _values(pixels, region, step)
+    if values.size == 0 and step > 1:
+        # The grid missed a thin region.
+        values = _values(pixels, region, 1)
     if values.size == 0:
         raise InputError(
             "The analysed part of the image holds no finite grey value (all NaN or infinite, or nothing "
             "inside the region). Choose another image or region."
         )
-    low, high = np.percentile(values.astype(np.float64), normalization.percentiles)
+    # Of what float32 holds exactly nothing needs to be taken away first.
+    offset = values.min().item() if _is_wide(values.dtype) else 0
+    above = _above(values, offset).astype(np.float64)
+    low, high = np.percentile(above, normalization.percentiles)
     if high <= low:
-        low, high = float(values.min()), float(values.max())
-    return Stretch(float(low), float(high), normalization.clip)
+        low, high = above.min(), above.max()
+    return Stretch(float(low), float(high), normalization.clip, offset)
+
+
+def _values(pixels: NDArray[np.generic], region: NDArray[np.bool_] | None, step: int) -> NDArray[np.generic]:
+    sample = pixels[::step, ::step]
+    values = sample[region[::step, ::step]] if region is not None else sample.ravel()
+    return values[np.isfinite(values)] if values.dtype.kind == "f" else values
+
+
+def _is_wide(dtype: np.dtype[Any]) -> bool:
+    return dtype.itemsize > (4 if dtype.kind == "f" else 2)
+
+
+def _above(pixels: NDArray[Any], offset: int | float) -> NDArray[Any]:
+    if not offset:
+        return pixels
+    if pixels.dtype.kind in "iu" and pixels.dtype.itemsize == 8:
+        # Above 2**53 float64 is not exact; below the offset nothing but 0 is wanted.
+        lowest = pixels.dtype.type(offset)
+        return np.asarray(np.maximum(pixels, lowest) - lowest)
+    return pixels.astype(np.float64) - offset

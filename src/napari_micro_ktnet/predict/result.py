@@ -22,9 +22,8 @@ class Segmentation:
         ``(C, Y, X)``, or ``(C, Z, Y, X)`` for a stack. One class: C = 1 and the probability of
         that class. More: C = classes + 1, the first is matrix, and they sum to 1. Zero outside
         `analysed`.
-    analysed : ndarray of bool, (Y, X)
-        True where the network looked: not the data bar, not outside the region, not NaN in any
-        slice.
+    analysed : ndarray of bool, (Y, X) or (Z, Y, X)
+        True where the network looked: not the data bar, not outside the region, not NaN.
     spec : ModelSpec
         The model's specification.
     model_name, model_sha256 : str
@@ -79,5 +78,5 @@ def probability_to_labels(
         best = probability[1:].argmax(axis=0).astype(np.uint8) + np.uint8(1)
         labels = np.where(probability[0] <= 1 - threshold, best, 0).astype(np.uint8)
     if analysed is not None:
-        labels[..., ~analysed] = 0
+        labels *= analysed
     return labels

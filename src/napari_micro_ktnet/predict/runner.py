@@ -5,7 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from numbers import Integral, Real
+from types import NoneType
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from napari_micro_ktnet.predict.device import (
     tile_budget,
 )
 from napari_micro_ktnet.predict.intensity import Stretch, find_stretch
+from napari_micro_ktnet.predict.scaling import scaled_shape
 from napari_micro_ktnet.predict.tiles import OVERLAP, Tile, TilePlan, plan_tiles
 
 _SMALLEST_TILE = 128
@@ -59,10 +62,26 @@ class PredictOptions:
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
+        _check_types(self)
         if self.batch_size < 1:
             raise InputError(f"The batch size must be at least 1, found {self.batch_size}.")
         plan_tiles((1, 1), tile=self.tile, overlap=self.overlap)
         pick_device(self.device)
+
+
+def _check_types(options: PredictOptions) -> None:
+    """Say which option cannot be used, before arithmetic with it fails somewhere."""
+    fitting: dict[str, tuple[Any, str]] = {
+        "tile": ((Integral, NoneType), "an integer or None"),
+        "overlap": (Real, "a number"),
+        "batch_size": (Integral, "an integer"),
+        "device": (str, "a name such as 'auto', 'cpu' or 'cuda:1'"),
+        "precision": (str, "one of " + ", ".join(get_args(Precision))),
+    }
+    for name, (kinds, expected) in fitting.items():
+        value = getattr(options, name)
+        if not isinstance(value, kinds) or (name == "precision" and value not in get_args(Precision)):
+            raise InputError(f"The option {name} is {value!r}, expected {expected}.")
 
 
 def make_options(values: dict[str, Any]) -> PredictOptions:
@@ -151,7 +170,7 @@ class Runner:
             for tile, done, total in self._until_it_fits(part, stretch, inside, target):
                 yield _report(tile, done, total, rows.start, columns.start, out)
         else:
-            shape = tuple(max(1, round(n * f)) for n, f in zip(part.shape, factors, strict=True))
+            shape = scaled_shape(part.shape, factors)
             part = resize(stretch(part), shape, order=1, anti_aliasing=min(factors) < 1)
             stretch = Stretch(0.0, 1.0, stretch.clip)
             canvas = np.zeros((len(out), *shape), np.float32)

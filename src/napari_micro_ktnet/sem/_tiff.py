@@ -12,7 +12,14 @@ import numpy as np
 import tifffile
 
 from napari_micro_ktnet.errors import ReadError
-from napari_micro_ktnet.sem._tiff_pages import LARGEST_ALL, groups_of, left_out, source_of, tags_of
+from napari_micro_ktnet.sem._tiff_pages import (
+    LARGEST_ALL,
+    groups_of,
+    left_out,
+    source_of,
+    tags_of,
+    warn_of_previews,
+)
 from napari_micro_ktnet.sem._tiff_pixels import check_in_file, check_page, check_shared, decode, native
 from napari_micro_ktnet.sem.vendors._base import Source
 
@@ -99,6 +106,8 @@ def read_tiff(
                 f"{path}: no image page was found in this TIFF{hint}, expected at least one. "
                 "The file is truncated or not an image: export it again."
             )
+        if not first_only:
+            warn_of_previews(path, tif, groups)
         inherited = _inherited(tif, groups)
         wanted = groups[:1] if first_only else groups
         check_shared(path, [page for group in wanted for page in group])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,23 @@ def left_out(tif: Any, groups: Sequence[Sequence[Any]]) -> list[Any]:
     used = {page.offset for group in groups for page in group}
     first = (tif.pages[i] for i in range(min(len(tif.pages), _MOST_PAGES_LEFT_OUT)))
     return [page for page in first if page.offset not in used]
+
+
+def warn_of_previews(path: Path, tif: Any, groups: Sequence[Sequence[Any]]) -> None:
+    """Say which pages only look like previews: one may be an image after all."""
+    largest = max((group[0].imagewidth for group in groups), default=0)
+    taken = [
+        f"{page.imagewidth} x {page.imagelength}"
+        for page in left_out(tif, groups)
+        if 0 < 2 * page.imagewidth <= largest and not int(page.subfiletype) & _REDUCED_IMAGE
+    ]
+    if taken:
+        warnings.warn(
+            f"{path}: smaller pages ({', '.join(taken)} pixels) beside one {largest} pixels wide were taken "
+            "for previews and left out, although the file does not say so. If they are images, save them as "
+            "files of their own.",
+            stacklevel=2,
+        )
 
 
 def _ome_groups(path: Path, tif: Any) -> list[list[Any]]:

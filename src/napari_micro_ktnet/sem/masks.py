@@ -39,7 +39,8 @@ def files_by_stem(folder: Path, kind: str, leave_out: re.Pattern[str] | None = N
         The folder does not exist, or two of its files have the same stem.
     """
     if not folder.is_dir():
-        raise DataError(f"The {kind} folder {folder} does not exist. Give a folder with {kind} files.")
+        problem = "is a file, no folder" if folder.exists() else "does not exist"
+        raise DataError(f"The {kind} folder {folder} {problem}. Give a folder with {kind} files.")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):

@@ -33,7 +33,7 @@ from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_micro_ktnet.errors import InputError, TrainingError
-from napari_micro_ktnet.files import write_bytes
+from napari_micro_ktnet.files import append_text, write_bytes
 from napari_micro_ktnet.training.config import DataConfig, TrainingConfig, preset, wrong_setting
 
 RUN_FILE = "run.toml"
@@ -256,10 +256,15 @@ class Run:
         return (self.path / _STOP).exists()
 
     def log(self, kind: str, **values: Any) -> None:
-        """Append an event."""
+        """Append an event.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written.
+        """
         line = json.dumps({"time": round(time.time(), 3), "event": kind, **values})
-        with (self.path / _EVENTS).open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        append_text(self.path / _EVENTS, line + "\n")
 
     def events(self, start: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Read the events from a position in the file; a line that is still being written waits.
@@ -288,15 +293,20 @@ class Run:
         return [json.loads(line) for line in complete.splitlines()], start + len(complete)
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        """Append a row to ``metrics.csv``, with a header if it is the first."""
+        """Append a row to ``metrics.csv``, with a header if it is the first.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written.
+        """
         path = self.path / _METRICS
         text = io.StringIO()
         writer = csv.DictWriter(text, list(row), lineterminator="\n")
         if not path.exists():
             writer.writeheader()
         writer.writerow(row)
-        with path.open("a", encoding="utf-8", newline="") as file:
-            file.write(text.getvalue())
+        append_text(path, text.getvalue())
 
     def forget_after(self, step: int) -> None:
         """Drop events and metrics of steps beyond the saved state, which will be done again."""

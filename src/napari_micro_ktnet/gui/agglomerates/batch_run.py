@@ -110,7 +110,7 @@ def batch_steps(request: BatchRequest) -> Generator[BatchStep, None, BatchOutcom
     from napari_micro_ktnet.batch.job import make_job
     from napari_micro_ktnet.batch.lot import BatchResult, iter_batch, plan_batch
     from napari_micro_ktnet.batch.measuring import FileOutcome
-    from napari_micro_ktnet.batch.segmentation import OutputOptions
+    from napari_micro_ktnet.batch.writing import OutputOptions
 
     _check_earlier(request)
     job = make_job(

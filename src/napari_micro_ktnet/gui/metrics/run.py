@@ -34,7 +34,7 @@ class LayersRequest:
         Of the image.
     options : EvaluationOptions
         How; `classes` may be empty.
-    outside : ndarray of bool, (Y, X), or None
+    outside : ndarray of bool, (Y, X) or (Z, Y, X), or None
         On the grid of the prediction, what was not analysed.
     region : ndarray of bool, (Y, X), or None
         On the grid of the truth, what the user leaves out.
@@ -190,16 +190,18 @@ def _curve(
 def _pairs(request: LayersRequest) -> Iterator[LabelPair]:
     """One pair for a flat layer, one for every slice of a stack."""
     prediction, truth = np.asarray(request.prediction), np.asarray(request.truth)
-    ignore = _ignored(request, truth.shape[-2:])
     if truth.ndim == 2:
+        ignore = _ignored(request, truth.shape)
         yield LabelPair(prediction, truth, request.name, ignore, request.pixel_size)
         return
     for z, (found, true) in enumerate(zip(prediction, truth, strict=True)):
+        ignore = _ignored(request, true.shape, z)
         yield LabelPair(found, true, f"{request.name} [{z}]", ignore, request.pixel_size)
 
 
-def _ignored(request: LayersRequest, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+def _ignored(request: LayersRequest, shape: tuple[int, ...], z: int = 0) -> NDArray[np.bool_] | None:
     parts = [] if request.region is None else [request.region]
-    if request.outside is not None:
-        parts.append(resampled(request.outside, shape))
+    outside = request.outside
+    if outside is not None:
+        parts.append(resampled(outside[z] if outside.ndim == 3 else outside, shape))
     return np.logical_or.reduce(parts) if parts else None

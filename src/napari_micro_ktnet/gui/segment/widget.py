@@ -78,7 +78,8 @@ class SegmentWidget(QWidget):
     @property
     def result(self) -> LiveResult | None:
         """The last result of the chosen image, which the threshold moves."""
-        return self.results.get(self.form.image.layer)
+        found = self.results.get(self.form.image.layer)
+        return None if found is None or found.outdated else found
 
     def refresh_models(self) -> None:
         """Read the list of models again, and keep the choice where it still exists."""
