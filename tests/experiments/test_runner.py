@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_micro_ktnet.errors import DataError, InputError, ModelError, OutputError
+from napari_micro_ktnet.errors import DataError, InputError, ModelError
 from napari_micro_ktnet.experiments import (
     EntryReport,
     ExperimentEnd,
     JobReport,
+    Notice,
     ProgressReport,
     parse_experiment,
     run_experiment,
 )
+from napari_micro_ktnet.experiments.config import changed_config
 from napari_micro_ktnet.experiments.data import load_images, make_folds
 from napari_micro_ktnet.experiments.entries import make_entries
 from napari_micro_ktnet.experiments.job import run_job
@@ -214,7 +216,7 @@ def test_a_table_is_not_written_over_another(tiny: Any, in_process: Any, tmp_pat
 
 def test_an_output_that_is_a_file(tiny: Any, tmp_path: Path) -> None:
     (tmp_path / "out").write_bytes(b"mine")
-    with pytest.raises(OutputError, match="Choose another output folder"):
+    with pytest.raises(InputError, match="Choose another output folder"):
         list(run_experiment(tiny(), tmp_path / "out"))
     assert (tmp_path / "out").read_bytes() == b"mine"
 
@@ -224,3 +226,20 @@ def test_an_image_under_two_names_is_refused(tiny: Any, folders: dict[str, Path]
         (folder / "copy.png").write_bytes((folder / "0.png").read_bytes())
     with pytest.raises(DataError, match="same image"):
         list(run_experiment(tiny(), tmp_path / "out"))
+
+
+def test_rows_that_lose_their_scores_are_named(tiny: Any, in_process: Any, tmp_path: Path) -> None:
+    config, output = tiny(only=("unet",)), tmp_path / "out"
+    assert not [r for r in run_experiment(config, output) if isinstance(r, Notice)]
+    record = json.loads((output / "record.json").read_text())
+    by_name = {entry["name"]: entry for entry in record["entries"]}
+    assert by_name["unet"]["versions"] == record["versions"]
+    assert by_name["fpn"]["versions"] == {}
+    other = changed_config(config, steps=config.training.steps + 1, only=("fpn",))
+    (notice,) = [r for r in run_experiment(other, output, resume=True) if isinstance(r, Notice)]
+    assert "lose their scores: unet." in notice.text
+    assert (table(output)["unet"]["status"], table(output)["fpn"]["status"]) == ("not run", "done")
+    (notice,) = [r for r in run_experiment(config, output, resume=True) if isinstance(r, Notice)]
+    assert "lose their scores: fpn." in notice.text
+    assert table(output)["unet"]["status"] == "done"
+    assert len(in_process.done) == 4

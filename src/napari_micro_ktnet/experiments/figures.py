@@ -22,6 +22,8 @@ from napari_micro_ktnet.files import replacing
 
 _DPI = 160
 _MOST_CURVES = 12
+# Its number would not fit inside.
+_SHORT_BAR = 0.12
 # Okabe and Ito 2008, told apart by colour-blind readers too; then the same with broken lines.
 _COLORS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#999999")
 _LINES = ("-", "--", ":")
@@ -144,8 +146,10 @@ def bars(done: Sequence[Drawable]) -> Figure:
         values, errors = _with_errors(done, name)
         axes.barh(y + shift, values, 0.38, color=color, label=f"{label}, pooled")
         axes.errorbar(values, y + shift, xerr=errors, fmt="none", ecolor="#333333", elinewidth=0.9, capsize=2)
-        for value, where in zip(values, y + shift, strict=True):
-            axes.text(0.01, where, f"{value:.3f}", va="center", fontsize=7, color="white", weight="bold")
+        for value, above, where in zip(values, errors[1], y + shift, strict=True):
+            inside = value >= _SHORT_BAR
+            place, ink = (0.01, "white") if inside else (value + above + 0.01, "#333333")
+            axes.text(place, where, f"{value:.3f}", va="center", fontsize=7, color=ink, weight="bold")
     axes.set_yticks(y, [d.entry.label for d in done])
     for text, each in zip(axes.get_yticklabels(), done, strict=True):
         text.set_fontweight("bold" if each.entry.reference else "normal")
@@ -173,7 +177,7 @@ def sweep(done: Sequence[Drawable], table: str) -> Figure:
     axes.xaxis.set_minor_formatter(NullFormatter())
     what = "crops in a batch" if table == "batch-size" else "training images"
     axes.set(xlabel=what, ylabel="score", ylim=(0, 1))
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     return figure
 
 

@@ -31,6 +31,7 @@ from napari_micro_ktnet.experiments.jobs import (
     read_job,
     write_result,
 )
+from napari_micro_ktnet.experiments.record import versions
 from napari_micro_ktnet.measurement.evaluation import evaluate
 from napari_micro_ktnet.model.cost import network_cost
 from napari_micro_ktnet.model.registry import Model
@@ -88,6 +89,7 @@ def run_job(job: Job) -> JobResult:
         seconds_per_step=_seconds_per_step(events),
         device=device.type,
         threads=thread_count(),
+        versions=versions(),
     )
     write_result(job, result)
     # Many times the size of everything else, and of no more use.

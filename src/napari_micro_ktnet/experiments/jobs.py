@@ -122,6 +122,8 @@ class JobResult(_Frozen):
         What it ran on.
     threads : int
         Processor threads that it used.
+    versions : dict of str to str
+        Of Python and of the packages that decide the numbers, where the job was done.
     """
 
     schema_version: Literal[1] = 1
@@ -136,6 +138,7 @@ class JobResult(_Frozen):
     seconds_per_step: float | None = None
     device: str = ""
     threads: int = 0
+    versions: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)

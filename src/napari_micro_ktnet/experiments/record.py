@@ -9,12 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_micro_ktnet.experiments.config import ExperimentConfig, portable
 from napari_micro_ktnet.experiments.data import Fold
 from napari_micro_ktnet.experiments.entries import Entry
-from napari_micro_ktnet.experiments.jobs import Job
+from napari_micro_ktnet.experiments.jobs import Job, JobResult
 from napari_micro_ktnet.experiments.table import Outcome, entry_status
 
 _PACKAGES = ("napari-micro-ktnet", "torch", "torchvision", "segmentation-models-pytorch", "numpy", "scipy")
@@ -43,6 +43,8 @@ class EntryRecord(_Frozen):
         How it ended.
     jobs : tuple of str
         Folders in ``runs``.
+    versions : dict of str to str
+        What they were done with; several, with commas, where a job was done after an update.
     """
 
     name: str
@@ -52,6 +54,7 @@ class EntryRecord(_Frozen):
     status: str
     reason: str
     jobs: tuple[str, ...]
+    versions: dict[str, str] = Field(default_factory=dict)
 
 
 class ExperimentRecord(_Frozen):
@@ -64,7 +67,7 @@ class ExperimentRecord(_Frozen):
     workers : int
         Processes side by side.
     machine, versions : dict
-        What it ran on.
+        What it ran on when this was written; what a row was done with is in its entry.
     folds, entries
         Who trained on which, and how it ended.
     """
@@ -108,7 +111,7 @@ def make_record(
             "devices": devices,
             "threads_of_a_worker": threads,
         },
-        versions={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        versions=versions(),
         folds=tuple(
             FoldRecord(
                 number=fold.number,
@@ -135,4 +138,26 @@ def _entry_record(
         status=status,
         reason=reason,
         jobs=tuple(job.folder.name for job in jobs),
+        versions=_versions_of([r for job in jobs if (r := outcome.get(job.spec.key)) is not None]),
     )
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of Python and of the packages that decide the numbers."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+def _versions_of(results: Sequence[JobResult]) -> dict[str, str]:
+    names = dict.fromkeys(name for result in results for name in result.versions)
+    return {
+        name: ", ".join(sorted({r.versions[name] for r in results if name in r.versions})) for name in names
+    }
+
+
+def done_before(path: Path) -> frozenset[str]:
+    """Names of the entries that a record says were done; none where there is no record."""
+    try:
+        found = ExperimentRecord.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return frozenset()
+    return frozenset(entry.name for entry in found.entries if entry.status == "done")

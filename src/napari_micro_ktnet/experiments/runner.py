@@ -28,7 +28,7 @@ from napari_micro_ktnet.experiments.jobs import (
     write_result,
 )
 from napari_micro_ktnet.experiments.processes import JobProcess
-from napari_micro_ktnet.experiments.record import make_record
+from napari_micro_ktnet.experiments.record import done_before, make_record
 from napari_micro_ktnet.experiments.reports import (
     EntryReport,
     ExperimentEnd,
@@ -132,7 +132,9 @@ class _Experiment:
         write_bytes(self.output / CONFIG_FILE, config_text(self.config, self.output).encode())
         if find_spec("matplotlib") is None:
             yield Notice(_NO_FIGURES)
+        before = done_before(self.output / RECORD_FILE)
         yield from self._plan(fetch_weights=fetch_weights)
+        yield from self._tell_lost(before)
         self._write()
         gpus = gpu_count() if self.workers > 1 else 1
         try:
@@ -166,6 +168,21 @@ class _Experiment:
                 yield JobReport(entry.name, job.spec.fold, job.seed, "not available", reason)
             else:
                 self.waiting += left
+
+    def _tell_lost(self, before: frozenset[str]) -> Iterator[Report]:
+        """Say which rows of the table that is there lose their scores."""
+        lost = [
+            entry.name
+            for entry in self.entries
+            if entry.name in before and any(job.spec.key not in self.outcome for job in self.jobs[entry.name])
+        ]
+        gone = sorted(before - {entry.name for entry in self.entries})
+        if lost or gone:
+            yield Notice(
+                "Settings, images or weights are others than those that the table was made with. Rows that "
+                f"lose their scores: {', '.join([*lost, *gone])}. What was trained stays in {RUNS_FOLDER}; "
+                "with the former settings it is taken up again."
+            )
 
     def _start(self, job: Job, gpus: int) -> None:
         found = job.result()
