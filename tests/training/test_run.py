@@ -142,6 +142,15 @@ def test_two_trainings_in_one_directory(tmp_path: Path) -> None:
     steps.close()
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "state.safetensors", "metrics.csv"])
+def test_files_of_others_are_not_written_over(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(TrainingError, match="choose another directory, or move it away"):
+        next(iter_train(PAIRS, HELD, tmp_path, settings()))
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == b"mine"
+
+
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [

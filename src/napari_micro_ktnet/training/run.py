@@ -183,7 +183,7 @@ class Run:
         Raises
         ------
         TrainingError
-            There is a run already.
+            There is a run already, or a file that a run would write over.
         OutputError
             The directory cannot be written.
         """
@@ -193,6 +193,12 @@ class Run:
                 f"{path} holds a training run already. Go on with it: micro-ktnet resume {path}; or choose "
                 "another directory."
             )
+        for name in (MODEL_FILE, STATE_FILE, _EVENTS, _METRICS):
+            if (path / name).exists():
+                raise TrainingError(
+                    f"{path / name} is there already, and without a {RUN_FILE} it belongs to no run that "
+                    "could go on. A new run would write over it: choose another directory, or move it away."
+                )
         content = config.model_dump(mode="json", exclude_none=True)
         if config.data:
             content["data"] |= {
