@@ -55,17 +55,31 @@ def test_some_failed(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[s
         (["segment", "a.tif", "--output", "o", "--overlap", "1"], "overlap"),
         (["models", "show", "nowhere.safetensors"], "No model file"),
         (["models", "remove", "starter"], "cannot be removed"),
+        (["models", "add", "a.safetensors", "--name", "x"], "No model file"),
         (["train", "--images", "none", "--masks", "none", "--output", "o"], "does not exist"),
+        (["train", "--images", __file__, "--masks", "none", "--output", "o"], "is a file, no folder"),
+        (["train", "--images", "a", "--masks", "b", "--output", __file__], "Nothing can be written"),
+        (["train", "--images", "a", "--masks", "b", "--output", "o", "--name", "Starter"], "not 'starter'"),
+        (["train", "--images", "a", "--masks", "b", "--output", "o", "--json", "x"], "--estimate"),
+        (["train", "--images", "a", "--masks", "b", "--output", "o", "--encoder", "nosuch"], "no encoder"),
+        (["demo", "--output", __file__], "Nothing can be written"),
+        (["demo", "--output", "o", "--device", "foo"], "Unknown device"),
         (["models", "fetch", "resnet9000"], "resnet9000"),
     ],
 )
 def test_wrong_use_is_one_line(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     errors = capsys.readouterr().err
     assert message in errors
     assert errors.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -75,6 +89,7 @@ def test_wrong_use_is_one_line(
         ["segment"],
         ["info", "--json"],
         ["segment", "a", "--output", "o", "--threshold", "2"],
+        ["segment", "a", "--output", "o", "--threshold", "half"],
         ["train", "--mask-colors", "x=1,2"],
     ],
 )
@@ -176,6 +191,10 @@ def test_models(
     assert main(["models", "show", "lab"]) == 0
     assert json.loads(capsys.readouterr().out)["spec"]["encoder"] == "resnet18"
     assert main(["models", "remove", "lab"]) == 0
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(Path(model).read_bytes()[:-1000])
+    assert main(["models", "add", str(damaged), "--name", "lab"]) == 2
+    assert not list((tmp_path / "models").iterdir())
 
 
 def test_train_then_segment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,7 +222,7 @@ def test_train_then_segment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_demo_scores_the_starter_against_exact_truth(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["demo", "--output", str(tmp_path)]) == 0
     record = json.loads((tmp_path / "masterbatch.json").read_text())
@@ -215,6 +234,20 @@ def test_demo_scores_the_starter_against_exact_truth(
     assert record["scores"]["iou"] == pytest.approx(overlap)
     assert overlap > 0.8
     assert (tmp_path / "masterbatch_overlay.png").is_file()
+    # Again, into the same folder, on a machine that has no screen.
+    monkeypatch.setenv("QT_QPA_PLATFORM", "none such")
+    assert main(["demo", "--output", str(tmp_path), "--viewer"]) == 2
+    assert "window cannot be opened" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
+def test_a_full_disk_while_printing_is_said_in_one_line(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.tif", blobs()[0])
+    command = [sys.executable, "-m", "napari_micro_ktnet", "info", str(path), "--json"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "micro-ktnet: the disk is full, so that not everything was printed.\n"
 
 
 def test_help_and_models_need_no_torch() -> None:
