@@ -55,6 +55,7 @@ RECIPES: dict[str, dict[str, object]] = {
     "mixed": {"shares": (0.6, 0.4, 0.0), "init": "pretrained"},
     "mostly-real": {"shares": (0.75, 0.25, 0.0), "init": "pretrained"},
     "then-real": {"shares": (1.0, 0.0, 0.0), "init": "mostly-real"},
+    "mixed-then-real": {"shares": (1.0, 0.0, 0.0), "init": "mixed"},
     "mixed-dt": {"shares": (0.5, 0.35, 0.15), "init": "pretrained"},
 }
 

@@ -247,7 +247,7 @@ def test_a_full_disk_while_printing_is_said_in_one_line(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == "micro-ktnet: the disk is full, so that not everything was printed.\n"
+    assert done.stderr == "micro-ktnet: the disk is full: not everything was written or printed.\n"
 
 
 def test_help_and_models_need_no_torch() -> None:

@@ -40,8 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             status = int(options.run(options))
+        if sys.stdout is not None:
             sys.stdout.flush()
-            return status
+        return status
     except MicroKTNetError as error:
         if options.debug:
             raise
@@ -53,20 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print("micro-ktnet: stopped. What was finished before is kept.", file=sys.stderr)
         return STOPPED
-    except BrokenPipeError:
-        _drop_output()
-        return SOME_FAILED
     except OSError as error:
-        if options.debug or error.errno != errno.ENOSPC:
+        if options.debug or error.errno not in (errno.EPIPE, errno.ENOSPC):
             raise
-        _drop_output()
-        print("micro-ktnet: the disk is full, so that not everything was printed.", file=sys.stderr)
+        if error.errno == errno.ENOSPC:
+            print("micro-ktnet: the disk is full: not everything was written or printed.", file=sys.stderr)
+        # Python, when it ends, would try again to print, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SOME_FAILED
-
-
-def _drop_output() -> None:
-    """Let Python, when it ends, not try again to print what could not be printed."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_warning(

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
 from uuid import uuid4
 
 from napari_micro_ktnet.errors import InputError, OutputError
@@ -107,10 +106,18 @@ def check_writable(folder: Path) -> None:
     InputError
         They cannot. Better known before hours of work than after.
     """
+    there = next((p for p in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(p)), None)
     try:
-        there = next(p for p in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(p))
-        with TemporaryFile(dir=there):
-            pass
+        if there is None:
+            raise FileNotFoundError(errno.ENOENT, "no such drive or share")
+        # Where folders may be made, files sometimes may not, so that what will be done is what is tried.
+        probe = there / f".{uuid4().hex}.part"
+        if there == folder.absolute():
+            probe.touch(exist_ok=False)
+            probe.unlink()
+        else:
+            probe.mkdir()
+            probe.rmdir()
     except OSError as error:
         raise InputError(
             f"Nothing can be written into {folder} ({error.strerror or error}). Choose another output folder."

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from helpers import blobs, pixel_model
@@ -48,9 +49,10 @@ def test_names_never_collide(names: list[str], stems: list[str]) -> None:
 
 
 def test_a_folder_gives_its_images_but_no_earlier_results(tmp_path: Path) -> None:
-    results = ("a_labels.tif", "a.json", "a_overlay.png", "a_probability_two-words.tif", "a_analysed.tif")
+    results = ("a_labels.tif", "a_overlay.png", "a_probability_two_words.tif", "a_analysed.tif")
     for name in ("b.tif", "a.PNG", ".hidden.tif", "notes.txt", *results):
         (tmp_path / name).touch()
+    (tmp_path / "a.json").write_text(json.dumps({"files": dict.fromkeys(results, "")}))
     assert [f.path.name for f in plan_files([tmp_path])] == ["a.PNG", "b.tif"]
     (tmp_path / "b_overlay.png").touch()
     assert [f.path.name for f in plan_files([tmp_path])] == ["a.PNG", "b.tif", "b_overlay.png"]
@@ -161,7 +163,8 @@ def test_pixels_that_are_no_numbers_are_no_matrix(tmp_path: Path) -> None:
     grey[10:20, 30:50] = np.nan
     image = write_image(tmp_path / "a.tif", grey)
     stack = write_image(tmp_path / "z.tif", np.stack([grey, np.full_like(grey, np.nan)]))
-    single, both = run([image, stack], tmp_path / "out")
+    with pytest.warns(UserWarning, match=r"z.tif: no pixel of the slices 1 \(from 0\)"):
+        single, both = run([image, stack], tmp_path / "out")
     (record,) = single.records
     assert record.analysed_mask == "a_analysed.tif"
     mask = read_sem(tmp_path / "out" / "a_analysed.tif").pixels
@@ -171,9 +174,8 @@ def test_pixels_that_are_no_numbers_are_no_matrix(tmp_path: Path) -> None:
     assert find_region(field.labels.shape, field.analysed).pixels == 96 * 128 - 200
     found = record.classes[0].area_fraction
     assert found == pytest.approx(field.labels.sum() / (96 * 128 - 200))
-    assert [r.analysed_mask for r in both.records] == ["z_z0000_analysed.tif", ""]
-    assert both.records[1].analysed_region.rows == (0, 0)
-    assert both.records[1].classes[0].area_fraction == 0
+    assert [r.analysed_mask for r in both.records] == ["z_z0000_analysed.tif"]
+    assert not list((tmp_path / "out").glob("z_z0001*"))
 
     truth = tmp_path / "truth"
     write_labels(truth / "a_mask.tif", np.ones(grey.shape, np.uint8))
@@ -184,22 +186,30 @@ def test_pixels_that_are_no_numbers_are_no_matrix(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pair.ignore, ~np.isfinite(grey))
 
 
-@pytest.mark.parametrize("name", ["a_labels.tif", "a.json", "a_overlay.png", "a_probability.tif"])
-def test_files_of_others_are_never_replaced(name: str, tmp_path: Path) -> None:
+EVERYTHING = OutputOptions(save_probability=True, save_overlay=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["a_labels.tif", "a.json", "a_overlay.png", "a_probability.tif", "a_analysed.tif"]
+)
+@pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
+def test_files_of_others_are_never_replaced(again: bool, name: str, tmp_path: Path) -> None:
     image = write_image(tmp_path / "a.tif", blobs()[0])
+    if again:
+        run([image], tmp_path)
     other = tmp_path / name
     other.write_bytes(b'{"by": "hand"}')
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    (done,) = run([image], tmp_path, OutputOptions(save_probability=True, save_overlay=True))
+    (done,) = run([image], tmp_path, EVERYTHING)
     assert str(other) in str(done.error)
     assert "not replaced" in str(done.error)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
-def test_only_labels_as_they_were_written_are_replaced(tmp_path: Path) -> None:
+def test_only_results_as_they_were_written_are_replaced(tmp_path: Path) -> None:
     image = write_image(tmp_path / "a.tif", blobs()[0])
-    run([image], tmp_path)
-    (again,) = run([image], tmp_path, OutputOptions(0.9))
+    run([image], tmp_path, EVERYTHING)
+    (again,) = run([image], tmp_path, OutputOptions(0.9, save_overlay=True))
     assert again.error is None
     labels = tmp_path / "a_labels.tif"
     edited = read_sem(labels).pixels.copy()
@@ -211,6 +221,59 @@ def test_only_labels_as_they_were_written_are_replaced(tmp_path: Path) -> None:
     labels.unlink()
     (last,) = run([image], tmp_path)
     assert last.error is None
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first", "again"])
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_a_stop_while_files_get_their_names_can_be_repeated(
+    renamed: int, first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = write_image(tmp_path / "a.tif", blobs()[0])
+    if not first:
+        run([image], tmp_path / "out", EVERYTHING)
+    real, names = Path.replace, []
+
+    def stop(path: Path, target: Path) -> Path:
+        if len(names) == renamed:
+            raise KeyboardInterrupt
+        names.append(target.name)
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", stop)
+    options = OutputOptions(0.9, save_probability=True, save_overlay=True)
+    with pytest.raises(KeyboardInterrupt):
+        run([image], tmp_path / "out", options)
+    monkeypatch.undo()
+    assert len(names) == renamed
+    (done,) = run([image], tmp_path / "out", options)
+    assert done.error is None
+
+
+def test_a_result_that_cannot_be_read_is_an_error_of_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [write_image(tmp_path / f"{name}.tif", blobs()[0]) for name in "ab"]
+    run(images, tmp_path / "out")
+
+    def locked(path: Path) -> str:
+        if path.name == "a_labels.tif":
+            raise PermissionError(13, "used by another program")
+        return file_sha256(path)
+
+    monkeypatch.setattr("napari_micro_ktnet.batch.writing.file_sha256", locked)
+    failed, done = run(images, tmp_path / "out")
+    assert "cannot be read (used by another program)" in str(failed.error)
+    assert done.error is None
+
+
+def test_names_of_all_pages_are_looked_at_first(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
+        for shape in ((90, 100), (90, 120)):
+            tif.write(np.resize(blobs()[0], shape), metadata=None)
+    (tmp_path / "a_p1_labels.tif").touch()
+    (done,) = run([tmp_path / "a.tif"], tmp_path)
+    assert "a_p1_labels.tif" in str(done.error)
+    assert not (tmp_path / "a_p0_labels.tif").exists()
 
 
 def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from napari_micro_ktnet.batch.segmentation import FileProgress
 from napari_micro_ktnet.batch.state import read_state
 from napari_micro_ktnet.batch.writing import OutputOptions
 from napari_micro_ktnet.cli import main
-from napari_micro_ktnet.errors import InputError, ModelError, OutputError
+from napari_micro_ktnet.errors import InputError, ModelError
 from napari_micro_ktnet.files import file_sha256
 from napari_micro_ktnet.measurement.agglomerates import ObjectOptions
 from napari_micro_ktnet.measurement.fields import MeasureOptions
@@ -317,7 +317,7 @@ def test_a_file_that_was_moved(tmp_path: Path) -> None:
 def test_an_output_folder_that_cannot_be_written(tmp_path: Path) -> None:
     folder = images(tmp_path / "in", 1)
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="Choose another output folder"):
+    with pytest.raises(InputError, match="Choose another output folder"):
         next(iter_batch(plan_batch([folder]), job(tmp_path / "file" / "out")))
 
 

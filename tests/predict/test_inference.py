@@ -129,6 +129,16 @@ def test_not_a_number_in_one_slice_leaves_the_others_alone() -> None:
     assert (result.labels(0.0) == np.isfinite(stack)).all()
 
 
+def test_progress_over_slices_of_different_size() -> None:
+    stack = np.stack([blobs(seed=i)[0] for i in range(4)]).astype(np.float32)
+    stack[1, :50] = np.nan
+    stack[2] = np.nan
+    reports = list(iter_segment(stack, pixel_model(), tile=32, **EXACT))
+    assert [r.done for r in reports] == list(range(1, len(reports) + 1))
+    assert all(r.done <= r.total for r in reports)
+    assert reports[-1].done == reports[-1].total
+
+
 @pytest.mark.parametrize(
     ("dtype", "offset"),
     [(np.float64, 1e9), (np.int32, -(2**30)), (np.int64, 2**60), (np.uint64, 2**63), (np.float32, 1e5)],
@@ -155,7 +165,7 @@ def test_a_thin_region_of_a_large_image() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "message"), [((600.0, 600.0), "would have 19200 x 25600"), ((0.02, 0.02), "only 1 x 1 pixels")]
+    ("size", "message"), [((600.0, 600.0), "would have 19200 x 25600"), ((0.6, 0.6), "only 19 x 26 pixels")]
 )
 def test_rescaling_out_of_reason(size: tuple[float, float], message: str) -> None:
     model = pixel_model(pixel_size=(3.0, 3.0))
@@ -273,7 +283,7 @@ def test_matching_the_pixel_size() -> None:
         (np.zeros(7, np.uint8), "1 axes"),
         (np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8), "three different colour"),
         (np.array([["a", "b"]]), "type <U1"),
-        ([[1, 2], [3]], "no image"),
+        ([[1, 2], [3]], "the image is no array"),
     ],
     ids=["empty", "nan", "complex", "4d", "1d", "colour", "text", "ragged"],
 )
@@ -296,6 +306,7 @@ def test_bad_images(image: NDArray[np.generic], message: str) -> None:
         ({"device": 0}, "device is 0"),
         ({"precision": "float16"}, "expected one of auto, float32, bfloat16"),
         ({"region": [[True]]}, "region has the shape"),
+        ({"region": [[True], [True, False]]}, "the region is no array"),
         ({"region": np.ones((3, 3), bool)}, "region has the shape"),
         ({"region": np.zeros((96, 128), bool)}, "Nothing is left"),
     ],

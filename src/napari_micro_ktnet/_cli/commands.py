@@ -14,6 +14,8 @@ from tqdm import tqdm
 from napari_micro_ktnet._cli.info import describe, print_description
 from napari_micro_ktnet.errors import InputError
 
+_PATIENCE_S = 60
+
 
 def demo(options: argparse.Namespace) -> int:
     """Run the main job on a synthetic image."""
@@ -76,13 +78,19 @@ def _open_viewer(image: Path, labels: Path, truth: Path) -> None:
 def _check_display() -> None:
     """Try in another process whether a window can be opened: where not, Qt ends the whole process."""
     code = "from qtpy.QtWidgets import QApplication; QApplication([])"
-    tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
-    if tried.returncode:
-        said = next((line for line in tried.stderr.splitlines() if line.strip()), "no reason given")
+    command = [sys.executable, "-c", code]
+    try:
+        subprocess.run(command, capture_output=True, text=True, check=True, timeout=_PATIENCE_S)  # noqa: S603
+    except subprocess.SubprocessError as error:
+        said = [
+            line.strip() for line in str(getattr(error, "stderr", None) or error).splitlines() if line.strip()
+        ]
+        # Qt says first what is wrong, Python last.
+        reason = said[-1 if said[0].startswith("Traceback") else 0] if said else "no reason given"
         raise InputError(
-            f"napari's window cannot be opened ({said.strip()}). Is there a screen, and is DISPLAY set? "
+            f"napari's window cannot be opened ({reason}). Is there a screen, and is DISPLAY set? "
             "The files are written all the same."
-        )
+        ) from error
 
 
 def segment(options: argparse.Namespace) -> int:

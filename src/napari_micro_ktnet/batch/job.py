@@ -21,6 +21,8 @@ from napari_micro_ktnet.predict.runner import make_options
 
 STATE_FOLDER = "measured"
 
+# Another one where the same settings give other results, so that no batch mixes both.
+_REVISION = 2
 _SAME_RESULT = frozenset({"device", "batch_size"})
 
 
@@ -123,5 +125,5 @@ def _load(model: str) -> Model:
 
 
 def _fingerprint(*parts: Any) -> str:
-    content = json.dumps([version("napari-micro-ktnet"), *parts], sort_keys=True, default=str)
+    content = json.dumps([_REVISION, version("napari-micro-ktnet"), *parts], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()

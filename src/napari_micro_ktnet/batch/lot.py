@@ -125,7 +125,7 @@ def plan_batch(inputs: Sequence[str | os.PathLike[str]]) -> tuple[PlannedFile, .
     Raises
     ------
     InputError
-        A folder holds no image, or nothing was given.
+        Nothing was given, or nothing but folders without an image.
     ReadError
         A folder cannot be looked into.
     """

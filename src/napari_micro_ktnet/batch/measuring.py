@@ -78,7 +78,7 @@ def _process(file: PlannedFile, job: BatchJob) -> Generator[FileProgress, None, 
     segmented = (
         state is not None
         and (state.input_sha256, state.segmentation_key) == (sha256, job.segmentation_key)
-        and all((job.output / f.segmentation.labels).is_file() for f in state.fields)
+        and all((job.output / name).is_file() for f in state.fields for name in _measured(f.segmentation))
     )
     if state is not None and segmented:
         for known in state.fields:
@@ -91,8 +91,7 @@ def _process(file: PlannedFile, job: BatchJob) -> Generator[FileProgress, None, 
             records = tuple(_at(file.path, record, job.output) for record in records)
     else:
         records = yield from segment_file(file, job.output, job.load_model(), job.outputs, job.predict)
-    # Of a stack whole slices may hold no numbers.
-    fields = tuple(_measure(record, job) for record in records if record.analysed_region.rows[1])
+    fields = tuple(_measure(record, job) for record in records)
     new = FileState(
         input=str(file.path),
         input_sha256=sha256,
@@ -103,6 +102,11 @@ def _process(file: PlannedFile, job: BatchJob) -> Generator[FileProgress, None, 
     # Last, so that a file counts as finished only when everything of it is there.
     write_state(state_path(job, file), new)
     return False
+
+
+def _measured(record: SegmentationRecord) -> list[str]:
+    """Names of the files that are measured."""
+    return [record.labels, *([record.analysed_mask] if record.analysed_mask else [])]
 
 
 def _at(path: Path, record: SegmentationRecord, output: Path) -> SegmentationRecord:

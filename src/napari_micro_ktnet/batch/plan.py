@@ -8,12 +8,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_micro_ktnet.batch.record import recorded_files
 from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.sem.folders import LABELS_ENDING, image_files
 from napari_micro_ktnet.sem.reader import SUFFIXES
 
 _PART = re.compile(r"(_p\d+)?(_z\d+)?$")
-_BESIDE_LABELS = re.compile(r"(_analysed|_overlay|_probability(_.+)?)$")
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,19 @@ def no_image_in(folder: Path) -> str:
 
 
 def _is_result(path: Path) -> bool:
-    """Whether a file is what an earlier run left: labels, or what lies beside a record of them."""
-    image = _BESIDE_LABELS.sub("", path.stem)
-    beside = image != path.stem and path.with_name(f"{image}.json").is_file()
-    return beside or path.stem.endswith(LABELS_ENDING)
+    """Whether a file is what an earlier run left: labels, or what a record beside it names."""
+    if path.stem.endswith(LABELS_ENDING):
+        return True
+    parts = path.stem.split("_")
+    records = (path.with_name("_".join(parts[:n]) + ".json") for n in range(1, len(parts)))
+    return any(path.name in (recorded_files(record) or {}) for record in records)
 
 
 def _unique_stems(paths: Sequence[Path], reserved: Sequence[str]) -> list[str]:
     # File systems that ignore case would let A.tif and a.tif overwrite each other.
-    same = Counter(p.stem.lower() for p in paths)
+    same = Counter(p.stem.lower() for p in paths if not p.is_dir())
     stems = [
-        p.stem if same[p.stem.lower()] == 1 else f"{p.stem}_{p.suffix.lstrip('.').lower()}" for p in paths
+        p.stem if same[p.stem.lower()] <= 1 else f"{p.stem}_{p.suffix.lstrip('.').lower()}" for p in paths
     ]
     taken = {name.lower() for name in reserved}
     planned = {stem.lower() for stem in stems}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from napari_micro_ktnet.files import file_sha256
 from napari_micro_ktnet.predict.result import Segmentation
@@ -44,7 +44,7 @@ class RegionRecord(_Frozen):
     Attributes
     ----------
     rows, columns : tuple of int
-        ``[first, last)`` in pixels; ``(0, 0)`` where nothing was.
+        ``[first, last)`` in pixels.
     """
 
     rows: tuple[int, int]
@@ -62,8 +62,11 @@ class SegmentationRecord(_Frozen):
         Name of the image in the file (page, detector).
     slice_index : int or None
         Index along Z where the image is a stack.
-    labels, labels_sha256 : str
-        Name of the label file, beside this one, and its hash as it was written.
+    labels : str
+        Name of the label file, beside this one.
+    files, files_before : dict of str to str
+        Names and hashes of all files that were written beside this one, and hashes of those that lay there
+        before: whoever finds another hash knows that someone changed the file.
     shape : tuple of int
         ``(Y, X)`` of image and labels.
     pixel_size_nm : tuple of float or None
@@ -93,7 +96,8 @@ class SegmentationRecord(_Frozen):
     image: str
     slice_index: int | None = None
     labels: str
-    labels_sha256: str = ""
+    files: dict[str, str] = Field(default_factory=dict)
+    files_before: dict[str, str] = Field(default_factory=dict)
     shape: tuple[int, int]
     pixel_size_nm: tuple[float, float] | None
     pixel_size_source: str
@@ -115,8 +119,8 @@ def make_record(
     slice_index: int | None = None,
 ) -> SegmentationRecord:
     """Describe one label image ``(Y, X)`` that `result`, of that image or slice, gave at `threshold`."""
-    rows, columns = (_extent(np.atleast_1d(result.analysed.any(axis=axis))) for axis in (1, 0))
-    area = max(1, int(result.analysed.sum()))
+    rows, columns = (np.flatnonzero(result.analysed.any(axis=axis)) for axis in (1, 0))
+    area = int(result.analysed.sum())
     path = image.path or Path()
     return SegmentationRecord(
         input=str(path),
@@ -128,7 +132,9 @@ def make_record(
         pixel_size_nm=image.pixel_size,
         pixel_size_source=image.pixel_size_source,
         data_bar_rows=image.data_bar_rows,
-        analysed_region=RegionRecord(rows=rows, columns=columns),
+        analysed_region=RegionRecord(
+            rows=(int(rows[0]), int(rows[-1]) + 1), columns=(int(columns[0]), int(columns[-1]) + 1)
+        ),
         classes=tuple(
             ClassRecord(value=v, name=c.name, color=c.color, area_fraction=int((labels == v).sum()) / area)
             for v, c in enumerate(result.spec.classes, 1)
@@ -144,9 +150,19 @@ def make_record(
     )
 
 
-def _extent(lines: NDArray[np.bool_]) -> tuple[int, int]:
-    where = np.flatnonzero(lines)
-    return (int(where[0]), int(where[-1]) + 1) if where.size else (0, 0)
+def recorded_files(record: Path) -> dict[str, tuple[str, ...]] | None:
+    """Read which files a record names, with the hashes that each may have; None where it is no record."""
+    try:
+        content = json.loads(record.read_bytes())
+    except (OSError, ValueError):
+        return None
+    # Records of the demonstration hold more than a SegmentationRecord.
+    files = content.get("files") if isinstance(content, dict) else None
+    if not isinstance(files, dict):
+        return None
+    before = content.get("files_before")
+    known = [files, before if isinstance(before, dict) else {}]
+    return {name: tuple(str(each[name]) for each in known if name in each) for name in files}
 
 
 def versions() -> dict[str, str]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from napari_micro_ktnet.batch.plan import PlannedFile, no_image_in
 from napari_micro_ktnet.batch.record import SegmentationRecord
@@ -18,7 +22,7 @@ from napari_micro_ktnet.predict.device import explaining_memory
 from napari_micro_ktnet.predict.inference import iter_segment
 from napari_micro_ktnet.predict.result import Segmentation
 from napari_micro_ktnet.predict.runner import TileReport, make_options
-from napari_micro_ktnet.sem import read_sem_pages
+from napari_micro_ktnet.sem import SEMImage, read_sem_pages
 
 
 @dataclass(frozen=True)
@@ -108,12 +112,12 @@ def segment_file(
         raise InputError(no_image_in(file.path))
     with explaining_memory(str(file.path)):
         images = read_sem_pages(file.path)
+    pages = [file.stem if len(images) == 1 else f"{file.stem}_p{number}" for number in range(len(images))]
+    names = [result_stems(image, stem) for image, stem in zip(images, pages, strict=True)]
+    for stem in chain.from_iterable(names):
+        check_replaceable(output, stem, options, model.spec.classes)
     records: list[SegmentationRecord] = []
-    for number, image in enumerate(images):
-        stem = file.stem if len(images) == 1 else f"{file.stem}_p{number}"
-        stems = result_stems(image, stem)
-        for each in stems:
-            check_replaceable(output, each, options, model.spec.classes)
+    for image, stems in zip(images, names, strict=True):
         steps = iter_segment(image, model, **predict)
         while True:
             try:
@@ -122,9 +126,21 @@ def segment_file(
                 result: Segmentation = stop.value
                 break
         with explaining_memory(f"the results of {file.path}"):
-            for z, each in enumerate(stems):
-                index = z if result.analysed.ndim == 3 else None
-                records.append(
-                    write_result(replace(image, path=file.path), result, output, each, options, index)
-                )
+            records += _write(replace(image, path=file.path), result, output, stems, options)
     return tuple(records)
+
+
+def _write(
+    image: SEMImage, result: Segmentation, output: Path, stems: Sequence[str], options: OutputOptions
+) -> list[SegmentationRecord]:
+    if result.analysed.ndim == 2:
+        return [write_result(image, result, output, stems[0], options, None)]
+    there = np.array([each.any() for each in result.analysed])
+    if not there.all():
+        missing = ", ".join(str(z) for z in np.flatnonzero(~there))
+        warnings.warn(
+            f"{image.path}: no pixel of the slices {missing} (from 0) is a finite number. "
+            "They get no results.",
+            stacklevel=2,
+        )
+    return [write_result(image, result, output, stem, options, z) for z, stem in enumerate(stems) if there[z]]

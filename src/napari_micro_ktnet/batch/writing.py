@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_micro_ktnet.batch.overlay import class_overlay, write_png
-from napari_micro_ktnet.batch.record import SegmentationRecord, make_record
+from napari_micro_ktnet.batch.record import SegmentationRecord, make_record, recorded_files
 from napari_micro_ktnet.errors import OutputError
 from napari_micro_ktnet.files import file_sha256, replacing, write_bytes
 from napari_micro_ktnet.model.spec import LabelClass
@@ -54,64 +57,82 @@ def check_replaceable(
     ------
     OutputError
         A file with the name of a result is no result, or was changed since: a mask drawn by hand is the
-        work of hours.
+        work of hours. Or it cannot be read.
     """
-    record, labels = output / f"{stem}.json", output / _labels_name(stem)
-    if os.path.lexists(record):
-        known = _read(record)
-        if known.get("labels") != labels.name or "input_sha256" not in known:
-            raise _in_the_way(record, "is not a record of a segmentation")
-        written = known.get("labels_sha256")
-        if written and labels.is_file() and file_sha256(labels) != written:
-            raise _in_the_way(labels, "was changed since it was written")
-        return
-    names = [labels.name, *_probability_names(stem, options, classes), *_overlay_names(stem, options)]
-    for path in (output / name for name in names):
-        if os.path.lexists(path):
-            raise _in_the_way(path, f"has no record {record.name} beside it, so it comes from elsewhere")
+    record = output / f"{stem}.json"
+    known = recorded_files(record)
+    if known is None and os.path.lexists(record):
+        raise _in_the_way(record, "is no record of a segmentation")
+    names = [_labels_name(stem), _mask_name(stem), *_probability_names(stem, options, classes)]
+    for path in (output / name for name in (*names, *_overlay_names(stem, options))):
+        if not os.path.lexists(path):
+            continue
+        if known is None or path.name not in known:
+            raise _in_the_way(path, f"is in no record {record.name} beside it, so it comes from elsewhere")
+        if _sha256(path) not in known[path.name]:
+            raise _in_the_way(path, "was changed since it was written")
 
 
 def write_result(
     image: SEMImage, result: Segmentation, output: Path, stem: str, options: OutputOptions, z: int | None
 ) -> SegmentationRecord:
-    """Write the files of an image, or of slice `z` of a stack: all of them, or none.
+    """Write the files of an image, or of slice `z` of a stack; if one cannot be written, none.
 
     Raises
     ------
     OutputError
         A file cannot be written.
     """
+    pixels = np.asarray(image.pixels if z is None else image.pixels[z])
     if z is not None:
-        image_pixels, analysed = np.asarray(image.pixels[z]), result.analysed[z]
-        result = replace(result, probability=result.probability[:, z], analysed=analysed)
-    else:
-        image_pixels = np.asarray(image.pixels)
+        probability, analysed = result.probability[:, z], result.analysed[z]
+        result = replace(result, probability=probability, analysed=analysed)
     labels = result.labels(options.threshold)
-    classes = result.spec.classes
     record = make_record(image, result, labels, _labels_name(stem), options.threshold, z)
-    # The last to be entered gets its name first: where the record lies, everything else is complete.
+    region = record.analysed_region
+    if not result.analysed[slice(*region.rows), slice(*region.columns)].all():
+        record = record.model_copy(update={"analysed_mask": _mask_name(stem)})
+    new: dict[str, str] = {}
     with ExitStack() as files:
-        record_file = files.enter_context(replacing(output / f"{stem}.json"))
-        labels_file = files.enter_context(replacing(output / record.labels))
-        write_labels(labels_file, labels, image.pixel_size)
-        record = record.model_copy(update={"labels_sha256": file_sha256(labels_file)})
-        region = record.analysed_region
-        if not result.analysed[slice(*region.rows), slice(*region.columns)].all():
-            record = record.model_copy(update={"analysed_mask": f"{stem}_analysed.tif"})
-            mask_file = files.enter_context(replacing(output / record.analysed_mask))
-            write_labels(mask_file, result.analysed.astype(np.uint8), image.pixel_size)
-        channels = result.probability[-len(classes) :]
-        for name, channel in zip(_probability_names(stem, options, classes), channels, strict=False):
-            write_image(files.enter_context(replacing(output / name)), channel, image.pixel_size)
-        for name in _overlay_names(stem, options):
-            picture = class_overlay(image_pixels, labels, classes)
-            write_png(files.enter_context(replacing(output / name)), picture)
-        write_bytes(record_file, record.model_dump_json(indent=2).encode())
+        for name, write in _contents(record, result, labels, pixels, stem, options):
+            path = files.enter_context(replacing(output / name))
+            write(path)
+            new[name] = file_sha256(path)
+        before = {name: _sha256(output / name) for name in new if (output / name).is_file()}
+        record = record.model_copy(update={"files": new, "files_before": before})
+        # Entered last, it gets its name first: whatever stops the others, it knows the files that lie there.
+        path = files.enter_context(replacing(output / f"{stem}.json"))
+        write_bytes(path, record.model_dump_json(indent=2).encode())
     return record
+
+
+def _contents(
+    record: SegmentationRecord,
+    result: Segmentation,
+    labels: NDArray[np.uint8],
+    pixels: NDArray[Any],
+    stem: str,
+    options: OutputOptions,
+) -> Iterator[tuple[str, Callable[[Path], object]]]:
+    """Yield the files of an image: names, and what writes each to a path."""
+    size, classes = record.pixel_size_nm, result.spec.classes
+    yield record.labels, partial(write_labels, labels=labels, pixel_size=size)
+    if record.analysed_mask:
+        inside = result.analysed.astype(np.uint8)
+        yield record.analysed_mask, partial(write_labels, labels=inside, pixel_size=size)
+    channels = result.probability[-len(classes) :]
+    for name, channel in zip(_probability_names(stem, options, classes), channels, strict=False):
+        yield name, partial(write_image, pixels=channel, pixel_size=size)
+    for name in _overlay_names(stem, options):
+        yield name, partial(write_png, picture=class_overlay(pixels, labels, classes))
 
 
 def _labels_name(stem: str) -> str:
     return f"{stem}_labels.tif"
+
+
+def _mask_name(stem: str) -> str:
+    return f"{stem}_analysed.tif"
 
 
 def _probability_names(stem: str, options: OutputOptions, classes: tuple[LabelClass, ...]) -> list[str]:
@@ -126,13 +147,13 @@ def _overlay_names(stem: str, options: OutputOptions) -> list[str]:
     return [f"{stem}_overlay.png"] if options.save_overlay else []
 
 
-def _read(path: Path) -> dict[str, object]:
+def _sha256(path: Path) -> str:
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        # Whatever it is, it is no record.
-        return {}
-    return content if isinstance(content, dict) else {}
+        return file_sha256(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path} is there already and cannot be read ({error.strerror or error}): close what uses it."
+        ) from error
 
 
 def _in_the_way(path: Path, why: str) -> OutputError:

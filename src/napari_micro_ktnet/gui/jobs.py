@@ -32,7 +32,7 @@ class Done(Generic[Result]):
 
 @dataclass(frozen=True)
 class Failed:
-    """The generator raised, or a step of it could not be shown.
+    """The generator raised.
 
     Attributes
     ----------
@@ -73,7 +73,6 @@ class Job(Generic[Step, Result]):
         self._on_end = on_end
         self._outcome: Done[Result] | Failed | Cancelled = Cancelled()
         self._cancelled = False
-        self._step_error: Exception | None = None
         self._ended = False
         self._generator: Generator[Step, None, Result] | None = None
         self._inbox: deque[Callable[[], None]] = deque()
@@ -117,16 +116,7 @@ class Job(Generic[Step, Result]):
         return Cancelled()
 
     def _step(self, step: Step) -> None:
-        self._deliver(lambda: self._show(step))
-
-    def _show(self, step: Step) -> None:
-        if self._cancelled:
-            return
-        try:
-            self._on_step(step)
-        except Exception as error:  # noqa: BLE001 - the end tells it; the steps to come would fail in the same way
-            self._step_error = error
-            self.cancel()
+        self._deliver(lambda: None if self._cancelled else self._on_step(step))
 
     def _returned(self, outcome: Done[Result] | Failed | Cancelled) -> None:
         self._outcome = outcome
@@ -139,9 +129,6 @@ class Job(Generic[Step, Result]):
 
     def _end(self) -> None:
         self._ended = True
-        if self._step_error is not None:
-            self._on_end(Failed(self._step_error))
-            return
         # A result that comes after Cancel was pressed is not what the user asked for.
         self._on_end(Cancelled() if self._cancelled else self._outcome)
 

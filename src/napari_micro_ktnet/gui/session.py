@@ -57,6 +57,7 @@ class RunSession:
         self._started = 0.0
         self._covered = [x for x in (previous.layers if previous else []) if x.visible]
         self._bar: Any = None
+        self._not_shown: Exception | None = None
         self._job = Job(lambda: run_request(request), self._step, self._end)
 
     @property
@@ -87,8 +88,13 @@ class RunSession:
             self.cancel()
 
     def _step(self, tile: TileDone) -> None:
-        self._show_covered(visible=tile.probability is None and self.live.labels is None)
-        self.live.show_tile(tile, self.threshold())
+        try:
+            self._show_covered(visible=tile.probability is None and self.live.labels is None)
+            self.live.show_tile(tile, self.threshold())
+        except Exception as error:  # noqa: BLE001 - told at the end; the tiles to come would fail in the same way
+            self._not_shown = error
+            self.cancel()
+            return
         self.on_tile(tile)
         if tile.total:
             self._bar.total = tile.total
@@ -98,6 +104,8 @@ class RunSession:
         self.seconds = time.perf_counter() - self._started
         self.viewer.layers.events.removed.disconnect(self._layer_removed)
         self._bar.close()
+        if self._not_shown is not None:
+            outcome = Failed(self._not_shown)
         if isinstance(outcome, Done):
             try:
                 self._show_covered(visible=False)

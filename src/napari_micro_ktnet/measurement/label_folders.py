@@ -18,7 +18,7 @@ from napari_micro_ktnet.measurement.label_pairs import LabelPair
 from napari_micro_ktnet.sem.masks import files_by_stem
 
 # What `micro-ktnet segment` writes beside labels.
-_NO_LABELS = re.compile(r"_(analysed|overlay|probability(_[^_]+)?)$")
+_NO_LABELS = re.compile(r"_(analysed|overlay|probability(_.+)?)$")
 _SHOWN = 20
 
 
@@ -59,6 +59,8 @@ def pair_folders(predictions: Path, truth: Path) -> PairedFolders:
     ------
     DataError
         A truth has no prediction, a folder is missing or has no images, or a record cannot be read.
+    ReadError
+        The mask that a record names cannot be read.
     """
     predicted = files_by_stem(predictions, "prediction", _NO_LABELS)
     expected = files_by_stem(truth, "truth", _NO_LABELS)

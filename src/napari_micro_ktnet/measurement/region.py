@@ -85,8 +85,8 @@ def border_weights(
         return np.where(at_border, 0.0, 1.0)
     if not region.is_rectangle:
         raise InputError(
-            "The border rule 'weight' needs a rectangular analysed region, but this one is not. "
-            "Use 'exclude' or 'keep'."
+            "The border rule 'weight' needs a rectangular analysed region, but this one is not: some pixels "
+            "inside were left out, or are no finite numbers. Use 'exclude' or 'keep'."
         )
     top, left, bottom, right = box
     height, width = region.bottom - region.top, region.right - region.left

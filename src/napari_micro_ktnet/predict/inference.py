@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.model.registry import STARTER, Model, load_model
 from napari_micro_ktnet.predict.device import explaining_memory
-from napari_micro_ktnet.predict.inputs import ImageLike, as_grey_image
+from napari_micro_ktnet.predict.inputs import ImageLike, as_array, as_grey_image
 from napari_micro_ktnet.predict.result import Segmentation
 from napari_micro_ktnet.predict.runner import Runner, TileReport, make_options
 from napari_micro_ktnet.predict.scaling import scale_factors, scaling_problem
@@ -95,15 +95,18 @@ def iter_segment(
     with explaining_memory(f"an image of shape {grey.pixels.shape}"):
         probability = np.zeros((loaded.spec.channels, *slices.shape), np.float32)
         analysed = np.zeros(slices.shape, bool)
+        before = 0
         for z, each in enumerate(slices):
             # Of a stack that is read on demand one slice after the other is in memory.
             pixels = np.asarray(each)
             analysed[z] = asked & np.isfinite(pixels) if pixels.dtype.kind == "f" else asked
             if not analysed[z].any():
                 continue
+            left = len(slices) - z
             for report in runner.run(pixels, analysed[z], probability[:, z], factors):
-                done, total = report.done + z * report.total, report.total * len(slices)
+                done, total = before + report.done, before + report.total * left
                 yield replace(report, slice_index=z, done=done, total=total)
+            before += report.total
     if not analysed.any():
         raise InputError(
             "Nothing is left to analyse: every pixel is in the data bar, outside the region, or not a "
@@ -125,7 +128,7 @@ def _asked(shape: tuple[int, ...], rows: slice, region: ArrayLike | None) -> NDA
     asked = np.zeros(shape, bool)
     asked[rows] = True
     if region is not None:
-        inside = np.asarray(region)
+        inside = as_array(region, "the region")
         if inside.shape != shape:
             raise InputError(f"The region has the shape {inside.shape}; the image's is {shape}.")
         asked &= inside.astype(bool)

@@ -40,7 +40,7 @@ def as_grey_image(image: ImageLike) -> SEMImage:
     if isinstance(image, (str, os.PathLike)):
         image = read_sem(image)
     if not isinstance(image, SEMImage):
-        pixels = _as_array(image)
+        pixels = as_array(image, "the image")
         image = SEMImage(pixels, rgb=pixels.ndim == 3 and pixels.shape[-1] in (3, 4))
     _check(image)
     if image.rgb:
@@ -56,12 +56,19 @@ def as_grey_image(image: ImageLike) -> SEMImage:
     return image
 
 
-def _as_array(image: ArrayLike) -> NDArray[Any]:
+def as_array(given: ArrayLike, what: str) -> NDArray[Any]:
+    """Make an array of what was given.
+
+    Raises
+    ------
+    InputError
+        Its rows are not equally long.
+    """
     try:
-        return np.asarray(image)
+        return np.asarray(given)
     except ValueError as error:
         raise InputError(
-            f"What was given is no image ({error}). Expected a file, or an array (Y, X) or (Z, Y, X)."
+            f"What was given as {what} is no array ({error}). Expected rows of equal length."
         ) from error
 
 

@@ -106,8 +106,8 @@ class TileReport:
     Attributes
     ----------
     done, total : int
-        Tiles done and planned, over all slices. `done` can fall back when memory ran out and a
-        slice is begun anew with smaller tiles.
+        Tiles done and planned, over all slices; of slices to come as many are planned as of this one.
+        `done` can fall back when memory ran out and a slice is begun anew with smaller tiles.
     slice_index : int
         Index along Z, 0 for a single image.
     rows, columns : slice

@@ -6,6 +6,8 @@ from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.predict.tiles import MULTIPLE
 
 _MOST_PIXELS = 400_000_000
+# What is hardly changed may be as thin as it is.
+_MUCH = 0.5
 
 Pair = tuple[float, float]
 
@@ -37,6 +39,6 @@ def scaling_problem(shape: tuple[int, ...], factors: Pair) -> str:
     height, width = scaled_shape(shape, factors)
     if height * width > _MOST_PIXELS:
         return f"Rescaled, the image would have {height} x {width} pixels: do not rescale it."
-    if min(height, width) < min(MULTIPLE, *shape):
+    if min(height, width) < MULTIPLE and min(factors) < _MUCH:
         return f"Rescaled, the image would have only {height} x {width} pixels: do not rescale it."
     return ""

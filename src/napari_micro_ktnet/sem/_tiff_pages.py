@@ -31,6 +31,8 @@ _MOST_PAGES_LEFT_OUT = 8
 _REDUCED_IMAGE = 1
 _RGB = 2
 
+_warned: set[Path] = set()
+
 
 def groups_of(path: Path, tif: Any, has_vendor: Callable[[Source], bool]) -> list[list[Any]]:
     """Pages that belong together, one list an image; pages with a vendor's metadata are no stack."""
@@ -74,7 +76,9 @@ def warn_of_previews(path: Path, tif: Any, groups: Sequence[Sequence[Any]]) -> N
         for page in left_out(tif, groups)
         if 0 < 2 * page.imagewidth <= largest and not int(page.subfiletype) & _REDUCED_IMAGE
     ]
-    if taken:
+    if taken and path not in _warned:
+        # A file is read again for its report, and again for its picture in it.
+        _warned.add(path)
         warnings.warn(
             f"{path}: smaller pages ({', '.join(taken)} pixels) beside one {largest} pixels wide were taken "
             "for previews and left out, although the file does not say so. If they are images, save them as "

@@ -235,6 +235,8 @@ class TrainingProcess:
             if code is not None and code > 0 and self._stop_asked is None:
                 return Ending("failed", self._last_words())
             return Ending("interrupted", "The training process is gone; its last saved state is kept.")
+        if status == "stopped":
+            return Ending(status)
         return Ending(status, self._last_words() if code and self._stop_asked is None else "")
 
     def _last_words(self) -> str:

@@ -183,7 +183,7 @@ class Run:
         Raises
         ------
         TrainingError
-            There is a run already, or a file that a run would write over.
+            There is a run already, or a model, state or table that a run would write over.
         OutputError
             The directory cannot be written.
         """

@@ -78,8 +78,7 @@ class SegmentWidget(QWidget):
     @property
     def result(self) -> LiveResult | None:
         """The last result of the chosen image, which the threshold moves."""
-        found = self.results.get(self.form.image.layer)
-        return None if found is None or found.outdated else found
+        return self.results.get(self.form.image.layer)
 
     def refresh_models(self) -> None:
         """Read the list of models again, and keep the choice where it still exists."""
@@ -242,7 +241,7 @@ class SegmentWidget(QWidget):
 
     def _relabel(self) -> None:
         result = self.result
-        if result is None or self.running:
+        if result is None or result.outdated or self.running:
             return
         note = ""
         if result.relabel(self.form.threshold.value):
@@ -254,7 +253,7 @@ class SegmentWidget(QWidget):
             self.result.show_probability(show)
 
     def _result_text(self) -> str:
-        return describe_result(self.result) if self.result is not None else ""
+        return describe_result(self.result) if self.result is not None and not self.result.outdated else ""
 
     def _say(self, text: str, *, problem: bool = False) -> None:
         self.form.message.setStyleSheet("color: #ff8c82;" if problem else "")
