@@ -211,6 +211,9 @@ def test_only_results_as_they_were_written_are_replaced(tmp_path: Path) -> None:
     run([image], tmp_path, EVERYTHING)
     (again,) = run([image], tmp_path, OutputOptions(0.9, save_overlay=True))
     assert again.error is None
+    # What belongs to the labels of before is no longer true.
+    assert not (tmp_path / "a_probability.tif").exists()
+    assert (tmp_path / "a_overlay.png").exists()
     labels = tmp_path / "a_labels.tif"
     edited = read_sem(labels).pixels.copy()
     edited[:30] = 1

@@ -162,7 +162,9 @@ def recorded_files(record: Path) -> dict[str, tuple[str, ...]] | None:
         return None
     before = content.get("files_before")
     known = [files, before if isinstance(before, dict) else {}]
-    return {name: tuple(str(each[name]) for each in known if name in each) for name in files}
+    # Only files beside it, wherever its text may point to.
+    own = [name for name in files if Path(name).name == name]
+    return {name: tuple(str(each[name]) for each in known if name in each) for name in own}
 
 
 def versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -78,6 +78,8 @@ def write_result(
 ) -> SegmentationRecord:
     """Write the files of an image, or of slice `z` of a stack; if one cannot be written, none.
 
+    What an earlier result had and this one has not (an overlay) is removed, unless it was changed.
+
     Raises
     ------
     OutputError
@@ -92,6 +94,7 @@ def write_result(
     region = record.analysed_region
     if not result.analysed[slice(*region.rows), slice(*region.columns)].all():
         record = record.model_copy(update={"analysed_mask": _mask_name(stem)})
+    earlier = recorded_files(output / f"{stem}.json") or {}
     new: dict[str, str] = {}
     with ExitStack() as files:
         for name, write in _contents(record, result, labels, pixels, stem, options):
@@ -103,7 +106,20 @@ def write_result(
         # Entered last, it gets its name first: whatever stops the others, it knows the files that lie there.
         path = files.enter_context(replacing(output / f"{stem}.json"))
         write_bytes(path, record.model_dump_json(indent=2).encode())
+    for name in earlier.keys() - new.keys():
+        _remove_stale(output / name, earlier[name])
     return record
+
+
+def _remove_stale(path: Path, hashes: Sequence[str]) -> None:
+    if not path.is_file() or _sha256(path) not in hashes:
+        return
+    try:
+        path.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{path} belongs to an earlier result and could not be removed ({error.strerror or error})."
+        ) from error
 
 
 def _contents(
