@@ -24,6 +24,8 @@ _COLUMNS = 6
 _LEAST_SIDE, _MARGIN = 64, 2.2
 _NAMES = {RIGHT: "found", MISSED: "missed", FALSE: "false", OTHER: "wrong class"}
 _PANEL_INCHES = 1.25
+# True negatives are blue in the paper's overlays.
+_MATRIX, _MATRIX_FILL = (20, 50, 190), 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +81,13 @@ def draw_overlays(entries: Sequence[tuple[str, Sequence[Job]]], pairs: Sequence[
             found = _labels(jobs, window.pair)[window.rows, window.columns]
             ignored = truth == IGNORE
             errors = error_map(found, np.where(ignored, 0, truth), ignored)
-            _show(panels[row, column], error_overlay(pixels, errors))
+            matrix = (errors == 0) & ~ignored
+            _show(panels[row, column], _tinted(error_overlay(pixels, errors), matrix))
     for row, label in enumerate(["image", *(label for label, _ in entries)]):
         panels[row, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
     several = any(int(p.mask[p.mask != IGNORE].max(initial=0)) > 1 for p in pairs)
     handles = [Patch(color=COLORS[v], label=n) for v, n in _NAMES.items() if v != OTHER or several]
+    handles.append(Patch(color=tuple(c / 255 for c in _MATRIX), label="matrix"))
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=8)
     return figure
 
@@ -124,6 +128,12 @@ def _span(centre: int, side: int, length: int) -> slice:
 def _labels(jobs: Sequence[Job], pair: ImagePair) -> NDArray[np.generic]:
     job = next(j for j in jobs if pair.name in {i.name for i in j.spec.scored_images})
     return read_sem(job.folder / LABELS_FOLDER / f"{Path(pair.name).stem}.tif").pixels
+
+
+def _tinted(picture: NDArray[np.uint8], where: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    out = picture.astype(float)
+    out[where] = (1 - _MATRIX_FILL) * out[where] + _MATRIX_FILL * np.array(_MATRIX)
+    return out.astype(np.uint8)
 
 
 def _show(axes: Axes, picture: NDArray[np.uint8]) -> None:
