@@ -60,7 +60,7 @@ def test_stack_is_segmented_slice_by_slice(widget, viewer, grey, run) -> None:
     run(widget)
     labels = viewer.layers[-1]
     np.testing.assert_array_equal(labels.data, (stack / np.float32(255) >= 0.5).astype(np.uint8))
-    assert labels.metadata["micro_ktnet"]["analysed"].shape == grey.shape
+    assert labels.metadata["micro_ktnet"]["analysed"].shape == stack.shape
 
 
 def test_grey_stored_as_rgb_works(widget, viewer, grey, run) -> None:

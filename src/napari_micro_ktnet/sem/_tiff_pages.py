@@ -70,10 +70,10 @@ def left_out(tif: Any, groups: Sequence[Sequence[Any]]) -> list[Any]:
 
 def warn_of_previews(path: Path, tif: Any, groups: Sequence[Sequence[Any]]) -> None:
     """Say which pages only look like previews: one may be an image after all."""
-    largest = max((group[0].imagewidth for group in groups), default=0)
+    largest = max((group[0].keyframe.imagewidth for group in groups), default=0)
     taken = [
         f"{page.imagewidth} x {page.imagelength}"
-        for page in left_out(tif, groups)
+        for page in (page.keyframe for page in left_out(tif, groups))
         if 0 < 2 * page.imagewidth <= largest and not int(page.subfiletype) & _REDUCED_IMAGE
     ]
     if taken and path not in _warned:
