@@ -24,6 +24,7 @@ from napari_micro_ktnet.experiments.data import load_images, make_folds
 from napari_micro_ktnet.experiments.entries import make_entries
 from napari_micro_ktnet.experiments.job import run_job
 from napari_micro_ktnet.experiments.jobs import make_jobs
+from napari_micro_ktnet.experiments.processes import _cores, _environment
 from napari_micro_ktnet.experiments.statistics import SCORES
 from napari_micro_ktnet.measurement.evaluation import evaluate
 from napari_micro_ktnet.sem import read_sem
@@ -243,3 +244,25 @@ def test_rows_that_lose_their_scores_are_named(tiny: Any, in_process: Any, tmp_p
     assert "lose their scores: fpn." in notice.text
     assert table(output)["unet"]["status"] == "done"
     assert len(in_process.done) == 4
+
+
+@pytest.mark.parametrize(
+    ("visible", "slots", "devices"),
+    [
+        (None, (0, 1, 2, 3), ["0", "1", "0", "1"]),
+        ("3,5", (0, 1), ["3", "5"]),
+        ("GPU-a,GPU-b", (1,), ["GPU-b"]),
+    ],
+)
+def test_workers_share_the_gpus_evenly(
+    visible: str | None, slots: tuple[int, ...], devices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    given = [_environment(slot, len(slots), 2, auto=True) for slot in slots]
+    assert [each["CUDA_VISIBLE_DEVICES"] for each in given] == devices
+    assert {int(each["OMP_NUM_THREADS"]) for each in given} == {max(1, _cores() // len(slots))}
+    # One that is asked for by name stays.
+    assert _environment(0, 2, 2, auto=False).get("CUDA_VISIBLE_DEVICES") == visible
