@@ -16,6 +16,7 @@ from napari_micro_ktnet.errors import DataError, InputError, MicroKTNetError, Re
 from napari_micro_ktnet.files import file_sha256, write_bytes
 from napari_micro_ktnet.measurement.fields import measure_field
 from napari_micro_ktnet.measurement.label_files import load_field, record_path
+from napari_micro_ktnet.predict.device import explaining_memory
 from napari_micro_ktnet.sem.describe import describe
 
 
@@ -57,7 +58,8 @@ def process_file(file: PlannedFile, job: BatchJob) -> FileOutcome:
 def iter_process_file(file: PlannedFile, job: BatchJob) -> Generator[FileProgress, None, FileOutcome]:
     """Do the same as `process_file`, and yield after every tile."""
     try:
-        reused = yield from _process(file, job)
+        with explaining_memory(str(file.path)):
+            reused = yield from _process(file, job)
     except MicroKTNetError as error:
         text = str(error)
         return FileOutcome(file, text if str(file.path) in text else f"{file.path}: {text}")
@@ -122,13 +124,14 @@ def _measure(record: SegmentationRecord, job: BatchJob) -> FieldState:
     image = image_of(record)
     labels = job.output / record.labels
     measured = measure_field(load_field(labels, job.pixel_size, image), job.measure)
-    return field_state(record, file_sha256(labels), describe(image), measured)
+    return field_state(record, describe(image), measured)
 
 
 def _check_unchanged(known: FieldState, output: Path) -> None:
-    labels = output / known.segmentation.labels
-    if file_sha256(labels) != known.labels_sha256:
-        raise DataError(
-            f"{labels} was changed after the batch wrote it, so its agglomerates are not those of the model. "
-            "Measure it with 'micro-ktnet measure', or delete it to segment its image again."
-        )
+    record = known.segmentation
+    for path in (output / name for name in _measured(record)):
+        if file_sha256(path) != record.files[path.name]:
+            raise DataError(
+                f"{path} was changed after the batch wrote it, so its agglomerates are not those of the "
+                "model. Measure it with 'micro-ktnet measure', or delete it to segment its image again."
+            )

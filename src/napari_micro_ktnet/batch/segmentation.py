@@ -97,7 +97,8 @@ def iter_segment_files(
     check_writable(Path(output))
     for file in files:
         try:
-            records = yield from segment_file(file, Path(output), model, options, predict)
+            with explaining_memory(str(file.path)):
+                records = yield from segment_file(file, Path(output), model, options, predict)
         except MicroKTNetError as error:
             yield FileDone(file, (), error)
         else:
@@ -110,8 +111,7 @@ def segment_file(
     """Segment the images of one file; see `iter_segment_files`."""
     if file.path.is_dir():
         raise InputError(no_image_in(file.path))
-    with explaining_memory(str(file.path)):
-        images = read_sem_pages(file.path)
+    images = read_sem_pages(file.path)
     pages = [file.stem if len(images) == 1 else f"{file.stem}_p{number}" for number in range(len(images))]
     names = [result_stems(image, stem) for image, stem in zip(images, pages, strict=True)]
     for stem in chain.from_iterable(names):
@@ -125,8 +125,7 @@ def segment_file(
             except StopIteration as stop:
                 result: Segmentation = stop.value
                 break
-        with explaining_memory(f"the results of {file.path}"):
-            records += _write(replace(image, path=file.path), result, output, stems, options)
+        records += _write(replace(image, path=file.path), result, output, stems, options)
     return tuple(records)
 
 

@@ -30,8 +30,6 @@ class FieldState(_Frozen):
     ----------
     segmentation : SegmentationRecord
         How its labels came about.
-    labels_sha256 : str
-        Of the label file that was measured.
     description : dict
         Of its image, from `sem.describe.describe`.
     summary : FieldSummary
@@ -43,7 +41,6 @@ class FieldState(_Frozen):
     """
 
     segmentation: SegmentationRecord
-    labels_sha256: str
     description: dict[str, Any]
     summary: FieldSummary
     region_pixels: int
@@ -73,7 +70,6 @@ class FileState(_Frozen):
 
 def field_state(
     segmentation: SegmentationRecord,
-    labels_sha256: str,
     description: dict[str, Any],
     measured: FieldMeasurement,
 ) -> FieldState:
@@ -81,7 +77,6 @@ def field_state(
     columns = {name: column.tolist() for name, column in measured.table.columns.items()}
     return FieldState(
         segmentation=segmentation,
-        labels_sha256=labels_sha256,
         description=description,
         summary=measured.summary,
         region_pixels=measured.region.pixels,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ _LEAST_SIDE, _MARGIN = 64, 2.2
 _NAMES = {RIGHT: "found", MISSED: "missed", FALSE: "false", OTHER: "wrong class"}
 _PANEL_INCHES = 1.25
 # True negatives are blue in the paper's overlays.
-_MATRIX, _MATRIX_FILL = (20, 50, 190), 0.4
+_MATRIX, _MATRIX_FILL = "#1432be", 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,7 @@ def draw_overlays(entries: Sequence[tuple[str, Sequence[Job]]], pairs: Sequence[
         panels[row, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
     several = any(int(p.mask[p.mask != IGNORE].max(initial=0)) > 1 for p in pairs)
     handles = [Patch(color=COLORS[v], label=n) for v, n in _NAMES.items() if v != OTHER or several]
-    handles.append(Patch(color=tuple(c / 255 for c in _MATRIX), label="matrix"))
+    handles.append(Patch(color=_MATRIX, label="matrix"))
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=8)
     return figure
 
@@ -132,7 +133,7 @@ def _labels(jobs: Sequence[Job], pair: ImagePair) -> NDArray[np.generic]:
 
 def _tinted(picture: NDArray[np.uint8], where: NDArray[np.bool_]) -> NDArray[np.uint8]:
     out = picture.astype(float)
-    out[where] = (1 - _MATRIX_FILL) * out[where] + _MATRIX_FILL * np.array(_MATRIX)
+    out[where] = (1 - _MATRIX_FILL) * out[where] + _MATRIX_FILL * 255 * np.array(to_rgb(_MATRIX))
     return out.astype(np.uint8)
 
 
