@@ -13,8 +13,10 @@ import numpy as np
 
 from napari_micro_ktnet.gui.train import run as train_run
 from napari_micro_ktnet.sem.writer import write_image, write_labels
+from napari_micro_ktnet.training.manifest import Manifest
 from napari_micro_ktnet.training.process import Ending
-from napari_micro_ktnet.training.run import Manifest, Run, RunConfig
+from napari_micro_ktnet.training.run import Run
+from napari_micro_ktnet.training.run_config import RunConfig
 
 
 def _sample() -> Path:

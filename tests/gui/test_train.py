@@ -19,8 +19,10 @@ from napari_micro_ktnet.gui.train.widget import TrainWidget
 from napari_micro_ktnet.model.registry import model_info
 from napari_micro_ktnet.model.spec import AGGLOMERATE, LabelClass
 from napari_micro_ktnet.sem import read_sem
+from napari_micro_ktnet.training.manifest import Manifest
 from napari_micro_ktnet.training.process import Ending
-from napari_micro_ktnet.training.run import Manifest, Run, RunConfig, RunSummary, parse_config
+from napari_micro_ktnet.training.run import Run, RunSummary
+from napari_micro_ktnet.training.run_config import RunConfig, parse_config
 
 UM = {"scale": (0.02, 0.02), "units": ("um", "um")}
 SHAPE = (160, 240)

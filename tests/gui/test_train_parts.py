@@ -23,7 +23,7 @@ from napari_micro_ktnet.model.encoders import LITE0
 from napari_micro_ktnet.model.fetch import micronet_path
 from napari_micro_ktnet.model.micronet import find_micronet
 from napari_micro_ktnet.training.config import preset
-from napari_micro_ktnet.training.run import RunConfig
+from napari_micro_ktnet.training.run_config import RunConfig
 
 
 @pytest.fixture

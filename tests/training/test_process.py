@@ -21,7 +21,8 @@ from napari_micro_ktnet.sem.writer import write_image, write_labels
 from napari_micro_ktnet.training.child import LOG_FILE, iter_estimate
 from napari_micro_ktnet.training.config import DataConfig, preset
 from napari_micro_ktnet.training.process import Ending, TrainingProcess
-from napari_micro_ktnet.training.run import Run, RunConfig
+from napari_micro_ktnet.training.run import Run
+from napari_micro_ktnet.training.run_config import RunConfig
 
 RED = LabelClass(name="agglomerate", color="#ff0000")
 

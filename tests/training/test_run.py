@@ -19,8 +19,10 @@ from napari_micro_ktnet.training import loop, state, trainer
 from napari_micro_ktnet.training.config import DataConfig, TrainingConfig, preset
 from napari_micro_ktnet.training.dataset import ImagePair
 from napari_micro_ktnet.training.loop import iter_resume, iter_train, train
+from napari_micro_ktnet.training.manifest import make_manifest
 from napari_micro_ktnet.training.reports import EndReport, Notice, StepReport, ValidationReport
-from napari_micro_ktnet.training.run import Run, RunConfig, list_runs, parse_config
+from napari_micro_ktnet.training.run import Run, list_runs
+from napari_micro_ktnet.training.run_config import RunConfig, parse_config
 from napari_micro_ktnet.training.state import read_state
 
 PAIRS = [ImagePair(f"image-{i}", *blobs(seed=i)) for i in range(3)]
@@ -299,7 +301,7 @@ def test_list_of_runs(tmp_path: Path, whole: Path) -> None:
 
 
 def test_a_line_that_is_being_written_waits(tmp_path: Path) -> None:
-    run = Run.create(tmp_path, RunConfig(training=settings()), loop._manifest(PAIRS, HELD))
+    run = Run.create(tmp_path, RunConfig(training=settings()), make_manifest(PAIRS, HELD))
     run.log("step", step=1, loss=0.5)
     with (tmp_path / "events.jsonl").open("a") as file:
         file.write('{"event": "st')

@@ -16,7 +16,7 @@ from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.files import check_writable, write_bytes
 
 if TYPE_CHECKING:
-    from napari_micro_ktnet.training.run import RunConfig
+    from napari_micro_ktnet.training.run_config import RunConfig
 
 _DATA = ("images", "masks", "val_images", "val_masks", "annotation", "class_names", "validation_share")
 _SETTINGS = (
@@ -202,7 +202,7 @@ def _run_config(options: argparse.Namespace) -> RunConfig:
     from napari_micro_ktnet.model.encoders import canonical_encoder
     from napari_micro_ktnet.model.registry import STARTER, model_info
     from napari_micro_ktnet.training.config import DataConfig, TrainingConfig, preset, wrong_setting
-    from napari_micro_ktnet.training.run import RunConfig, parse_config
+    from napari_micro_ktnet.training.run_config import RunConfig, parse_config
 
     given = {name: getattr(options, name) for name in _SETTINGS if getattr(options, name) is not None}
     given_data = {name: getattr(options, name) for name in _DATA if getattr(options, name) is not None}

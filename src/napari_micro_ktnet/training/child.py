@@ -15,7 +15,7 @@ import tomli_w
 
 from napari_micro_ktnet.errors import TrainingError
 from napari_micro_ktnet.files import write_bytes
-from napari_micro_ktnet.training.run import RunConfig
+from napari_micro_ktnet.training.run_config import RunConfig
 
 LOG_FILE, CONFIG_FILE = "log.txt", "config.toml"
 _TAIL = 4000

@@ -19,6 +19,7 @@ from napari_micro_ktnet.model.checkpoint import HistoryEntry, save_checkpoint
 from napari_micro_ktnet.model.registry import Model
 from napari_micro_ktnet.training.config import TrainingConfig, without_folders
 from napari_micro_ktnet.training.dataset import CropSampler, ImagePair
+from napari_micro_ktnet.training.manifest import describe_difference, make_manifest
 from napari_micro_ktnet.training.prior import correct_file
 from napari_micro_ktnet.training.reports import (
     EndReason,
@@ -28,7 +29,8 @@ from napari_micro_ktnet.training.reports import (
     StepReport,
     ValidationReport,
 )
-from napari_micro_ktnet.training.run import MODEL_FILE, Manifest, ManifestEntry, Run, RunConfig
+from napari_micro_ktnet.training.run import MODEL_FILE, Run
+from napari_micro_ktnet.training.run_config import RunConfig
 from napari_micro_ktnet.training.start import start_network
 from napari_micro_ktnet.training.state import Progress, read_state, save_state
 from napari_micro_ktnet.training.trainer import Trainer, make_fabric
@@ -74,7 +76,7 @@ def iter_train(
     fabric.launch()
     trainer = _trainer(fabric, training, config.training)
     if fabric.is_global_zero:
-        Run.create(output, config, _manifest(training, validation))
+        Run.create(output, config, make_manifest(training, validation))
     fabric.barrier()
     yield from _iterate(Run(output), trainer, training, validation)
 
@@ -97,7 +99,12 @@ def iter_resume(run: Run, training: Sequence[ImagePair], validation: Sequence[Im
     TrainingError
         The images are not those that the run began with, or its state is corrupt.
     """
-    _check_manifest(run, _manifest(training, validation))
+    difference = describe_difference(run.manifest, make_manifest(training, validation))
+    if difference:
+        raise TrainingError(
+            f"The images are not those that the run {run.path} began with ({difference}). "
+            f"Restore them, or begin a new run with --init {run.model_file}"
+        )
     fabric = make_fabric(run.config.training)
     fabric.launch()
     yield from _iterate(run, _trainer(fabric, training, run.config.training), training, validation)
@@ -124,40 +131,6 @@ def train(
 def _trainer(fabric: Fabric, training: Sequence[ImagePair], config: TrainingConfig) -> Trainer:
     network, spec = start_network(config, training)
     return Trainer(fabric, network, spec, config, CropSampler(training, spec.normalization, config))
-
-
-def _manifest(training: Sequence[ImagePair], validation: Sequence[ImagePair]) -> Manifest:
-    return Manifest(
-        images=tuple(
-            ManifestEntry(
-                name=pair.name,
-                part="training" if part is training else "validation",
-                sha256=pair.digest,
-                shape=pair.mask.shape,
-                pixel_size_nm=pair.pixel_size,
-            )
-            for part in (training, validation)
-            for pair in part
-        )
-    )
-
-
-def _check_manifest(run: Run, manifest: Manifest) -> None:
-    if manifest == run.manifest:
-        return
-    old, new = ({(e.name, e.part): e for e in m.images} for m in (run.manifest, manifest))
-    gone = [name for name, _ in old if (name, old[name, _].part) not in new]
-    changed = [key[0] for key in old if key in new and old[key] != new[key]]
-    added = [key[0] for key in new if key not in old]
-    what = "; ".join(
-        f"{text}: {', '.join(names[:5])}"
-        for text, names in (("missing", gone), ("changed", changed), ("new", added))
-        if names
-    )
-    raise TrainingError(
-        f"The images are not those that the run {run.path} began with ({what or 'their order differs'}). "
-        f"Restore them, or begin a new run with --init {run.model_file}"
-    )
 
 
 def _iterate(

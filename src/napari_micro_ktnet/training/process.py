@@ -15,7 +15,8 @@ from typing import Any
 
 from napari_micro_ktnet.errors import OutputError, TrainingError
 from napari_micro_ktnet.training.child import CONFIG_FILE, LOG_FILE, last_line, open_process, write_config
-from napari_micro_ktnet.training.run import RUN_FILE, Run, RunConfig, Status
+from napari_micro_ktnet.training.run import RUN_FILE, Run, Status
+from napari_micro_ktnet.training.run_config import RunConfig
 
 _POLL_S = 0.2
 _GRACE_S = 60.0

@@ -20,21 +20,21 @@ import io
 import json
 import os
 import time
-import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import tomli_w
 from filelock import FileLock, Timeout
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from napari_micro_ktnet.errors import InputError, TrainingError
 from napari_micro_ktnet.files import append_text, write_bytes
-from napari_micro_ktnet.training.config import DataConfig, TrainingConfig, preset, wrong_setting
+from napari_micro_ktnet.training.manifest import Manifest
+from napari_micro_ktnet.training.run_config import RunConfig, parse_config
 
 RUN_FILE = "run.toml"
 MODEL_FILE = "model.safetensors"
@@ -44,45 +44,6 @@ _MANIFEST, _METRICS, _EVENTS = "manifest.json", "metrics.csv", "events.jsonl"
 _LOCK, _STOP = ".lock", ".stop"
 
 Status = Literal["running", "finished", "stopped", "interrupted", "failed", "new", "corrupt"]
-
-
-class RunConfig(BaseModel):
-    """Contents of ``run.toml``.
-
-    Attributes
-    ----------
-    data : DataConfig, optional
-        None for a run on images that only a program had in memory.
-    training : TrainingConfig
-        All settings.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    schema_version: Literal[1] = 1
-    data: DataConfig | None = None
-    training: TrainingConfig
-
-
-class ManifestEntry(BaseModel):
-    """One annotated image of a run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    part: Literal["training", "validation"]
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    shape: tuple[int, int]
-    pixel_size_nm: tuple[float, float] | None = None
-
-
-class Manifest(BaseModel):
-    """The images of a run, and the split."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    schema_version: Literal[1] = 1
-    images: tuple[ManifestEntry, ...]
 
 
 @dataclass(frozen=True)
@@ -113,37 +74,6 @@ def runs_folder() -> Path:
     """Folder of runs that were given no other: ``$MICRO_KTNET_RUNS``, else the platform's data folder."""
     override = os.environ.get(RUNS_VARIABLE)
     return Path(override).expanduser() if override else user_data_path("napari-micro-ktnet") / "runs"
-
-
-def parse_config(path: Path) -> RunConfig:
-    """Read a ``run.toml``; its folders may be relative to it, and its settings start from a preset.
-
-    Raises
-    ------
-    InputError
-        The file is missing or is no valid configuration; the setting is named.
-    """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(
-            f"{path} cannot be read as a training configuration ({error}). Expected a TOML file with the "
-            "tables [data] and [training]."
-        ) from error
-    try:
-        training = dict(content.pop("training", {}))
-        content["training"] = preset(training.pop("preset", "quick"), **training)
-        config = RunConfig.model_validate(content)
-    except (ValidationError, TypeError, ValueError) as error:
-        reason = wrong_setting(error) if isinstance(error, ValidationError) else str(error)
-        raise InputError(f"{path}: {reason}") from error
-    if config.data is None:
-        return config
-    base = path.resolve().parent
-    folders = {
-        n: base / v for n in ("images", "masks", "val_images", "val_masks") if (v := getattr(config.data, n))
-    }
-    return config.model_copy(update={"data": config.data.model_copy(update=folders)})
 
 
 class Run:

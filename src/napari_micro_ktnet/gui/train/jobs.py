@@ -14,7 +14,7 @@ from napari_micro_ktnet.gui.train.run import DATA_FOLDER, TrainRequest, data_con
 from napari_micro_ktnet.model.spec import Normalization
 from napari_micro_ktnet.predict.inputs import as_grey_image
 from napari_micro_ktnet.training.child import iter_estimate
-from napari_micro_ktnet.training.run import RunConfig
+from napari_micro_ktnet.training.run_config import RunConfig
 from napari_micro_ktnet.triton_guard import keep_triton_out
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from napari_micro_ktnet.model.registry import add_model, model_info
 from napari_micro_ktnet.sem import SEMImage, read_sem
 from napari_micro_ktnet.training.config import DataConfig, TrainingConfig
 from napari_micro_ktnet.training.process import Ending, Event, TrainingProcess
-from napari_micro_ktnet.training.run import MODEL_FILE, RUN_FILE, RunConfig, list_runs, runs_folder
+from napari_micro_ktnet.training.run import MODEL_FILE, RUN_FILE, list_runs, runs_folder
+from napari_micro_ktnet.training.run_config import RunConfig
 
 if TYPE_CHECKING:
     import numpy as np
