@@ -209,6 +209,21 @@ def test_not_annotated_pixels_do_not_count(how: str, tmp_path: Path) -> None:
     assert found.images[0].confusion.sum() == (~ignore).sum()
 
 
+@pytest.mark.parametrize("instances", [False, True])
+def test_an_image_where_nothing_is_annotated_has_no_scores(instances: bool) -> None:
+    blank = np.full(SHAPE, 255, np.uint8)
+    options: Any = {"not_annotated": 255, "instances": instances, "pixel_size": (2.0, 2.0)}
+    both = evaluate(PREDICTIONS[:2], [TRUTHS[0], blank], **options)
+    alone = evaluate(PREDICTIONS[0], TRUTHS[0], **options)
+    # The Hausdorff distance is that of an image; several have none together.
+    pooled, expected = (r.to_dict()["pooled"]["agglomerate"] | {"hd95": None} for r in (both, alone))
+    assert pooled == expected
+    assert both.mean_per_image["agglomerate"]["iou"].n == 1
+    assert both.warnings == ("All pixels of image 2 are left out or not annotated: they have no scores.",)
+    with pytest.raises(InputError, match="All pixels of image 1, image 2 are left out"):
+        evaluate(PREDICTIONS[:2], [blank, blank], **options)
+
+
 def test_a_label_that_is_the_class_itself_is_doubted() -> None:
     result = evaluate(PREDICTIONS[0], TRUTHS[0] * np.uint8(255), not_annotated=255)
     assert "no class at all besides 255" in result.warnings[0]

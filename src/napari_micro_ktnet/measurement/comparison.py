@@ -116,8 +116,8 @@ def _interior(shape: tuple[int, ...], ignore: NDArray[np.bool_] | None) -> tuple
     if ignore is None:
         bounds = [(0, shape[0]), (0, shape[1])]
     else:
-        seen = (np.flatnonzero(~ignore.all(axis=axis)) for axis in (1, 0))
-        bounds = [(int(s[0]), int(s[-1]) + 1) for s in seen]
+        seen = [np.flatnonzero(~ignore.all(axis=axis)) for axis in (1, 0)]
+        bounds = [(int(s[0]), int(s[-1]) + 1) if len(s) else (0, 0) for s in seen]
     band = max(1, round(EDGE_SHARE * min(high - low for low, high in bounds)))
     down, across = (slice(low + band, max(low + band, high - band)) for low, high in bounds)
     return down, across

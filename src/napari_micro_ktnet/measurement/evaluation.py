@@ -23,7 +23,7 @@ from napari_micro_ktnet.measurement.class_scores import (
     sum_of,
 )
 from napari_micro_ktnet.measurement.comparison import ImageReport, compare_labels
-from napari_micro_ktnet.measurement.label_folders import as_pairs
+from napari_micro_ktnet.measurement.label_folders import as_pairs, listed
 from napari_micro_ktnet.measurement.label_pairs import (
     ComparedLabels,
     EvaluationOptions,
@@ -262,15 +262,20 @@ def summarize(
     Raises
     ------
     InputError
-        There is no report.
+        There is no report, or none with a pixel that counts.
     """
     if not reports:
         raise InputError("There is no image to compare. Give at least one prediction with its truth.")
+    blank = [r.name or "the image" for r in reports if not r.confusion.any()]
+    if len(blank) == len(reports):
+        raise InputError(f"All pixels of {listed(blank)} are left out or not annotated: leave some.")
     known = [r.pixel_size is not None for r in reports]
     unit: LengthUnit = "um" if all(known) else "px"
     told = list(warnings)
     if any(known) and not all(known):
         told.append(f"Only {sum(known)} of {len(known)} images have a pixel size: all lengths are in pixels.")
+    if blank:
+        told.append(f"All pixels of {listed(blank)} are left out or not annotated: they have no scores.")
     if options.not_annotated is not None and not any(r.confusion[1:].any() for r in reports):
         told.append(
             f"The truth holds no class at all besides {options.not_annotated}, which was said to mean "

@@ -70,16 +70,16 @@ def pair_folders(predictions: Path, truth: Path) -> PairedFolders:
         raise DataError(f"There is no mask in {truth}. Give a folder with masks (TIFF, PNG, JPEG, BMP).")
     if lonely:
         text = f"{len(lonely)} of {len(expected)} masks in {truth} have no prediction in {predictions}: "
-        text += _listed(lonely) + "."
+        text += listed(lonely) + "."
         if spare:
-            text += f" Predictions without a mask: {_listed(spare)}."
+            text += f" Predictions without a mask: {listed(spare)}."
         raise DataError(
             text + " Files belong together when their stems are equal but for '_mask' or '_labels'."
         )
     warnings = []
     if spare:
         warnings.append(
-            f"{len(spare)} of {len(predicted)} predictions have no mask and are left out: {_listed(spare)}."
+            f"{len(spare)} of {len(predicted)} predictions have no mask and are left out: {listed(spare)}."
         )
     stems = sorted(expected)
     records = [_record(predictions / f"{stem}.json") for stem in stems]
@@ -90,7 +90,8 @@ def pair_folders(predictions: Path, truth: Path) -> PairedFolders:
     return PairedFolders(tuple(pairs), _classes(records, predictions), tuple(images), tuple(warnings))
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """Name the first few, and say how many more there are."""
     return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
