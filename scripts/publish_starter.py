@@ -1,7 +1,6 @@
-r"""Turn a trained model into the starter that ships inside the package.
+"""Turn a trained model into the starter that ships inside the package.
 
-    python scripts/publish_starter.py WORK/final-mixed-800-0/model.safetensors \
-        --scores WORK/folds-mixed-150.json
+    python scripts/publish_starter.py WORK/average/model.safetensors --scores FOLDS/folds-average.json
 
 Stores the parameters as float16 and adds origin, licence and scores to the record.
 """

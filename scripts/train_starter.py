@@ -1,15 +1,16 @@
 """Make the starter model: synthetic pre-training, cross-validation of recipes, final training.
 
-    python scripts/train_starter.py render   --work WORK
-    python scripts/train_starter.py pretrain --work WORK
-    python scripts/train_starter.py folds    --work WORK --data DATA --recipe NAME
-    python scripts/train_starter.py final    --work WORK --data DATA --recipe NAME --seed N
-    python scripts/train_starter.py average  --work WORK --data DATA --members NAME-STEPS NAME-STEPS ...
+    python scripts/train_starter.py render        --work WORK
+    python scripts/train_starter.py pretrain      --work WORK
+    python scripts/train_starter.py folds         --work WORK --data DATA --recipe NAME
+    python scripts/train_starter.py final         --work WORK --data DATA --recipe NAME --seed N
+    python scripts/train_starter.py average-folds --work WORK --data DATA --members NAME-STEPS NAME-STEPS ...
+    python scripts/train_starter.py average-final --work WORK --data DATA --members NAME-STEPS NAME-STEPS ...
 
 DATA is a folder with `agglomerates` (images, masks) and `dt_segnet` (images, masks). WORK holds
-what is made; a stage that is done is not done again. `average` takes the mean of the weights along
+what is made; a stage that is done is not done again. The last two take the mean of the weights along
 one fine-tuning, which keeps most of what either end is better at (Wortsman et al. 2022, CVPR,
-arXiv:2109.01903): of the final models, and fold by fold for its score.
+arXiv:2109.01903): fold by fold for its score, and of the final models.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from napari_micro_ktnet.training.losses import IGNORE
 from napari_micro_ktnet.training.reports import StepReport, ValidationReport
 from napari_micro_ktnet.training.validation import evaluate_pairs
 
+STAGES = ("render", "pretrain", "folds", "final", "average-folds", "average-final")
 SCENES, HELD_OUT, SIDE = 640, 24, 512
 # One dense and one dilute or cluttered field in each fold.
 FOLDS = (
@@ -150,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("stage", choices=["render", "pretrain", "folds", "final", "average"])
+    parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--recipe", choices=list(RECIPES), default="mixed")
@@ -179,8 +181,10 @@ def main() -> None:
     if args.stage in ("pretrain", "render") or args.data is None:
         return
     real, dt = real_pairs(args.data / "agglomerates"), dt_pairs(args.data / "dt_segnet")
-    if args.stage == "average":
+    if args.stage == "average-final":
         average([args.work / f"final-{m}-{args.seed}" for m in args.members], args.work / "average")
+        return
+    if args.stage == "average-folds":
         folders = [args.work / f"fold-average-{number}" for number in range(len(FOLDS))]
         for number, folder in enumerate(folders):
             average([args.work / f"fold-{m}-{number}" for m in args.members], folder)
