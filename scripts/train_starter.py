@@ -2,15 +2,16 @@
 
     python scripts/train_starter.py render        --work WORK
     python scripts/train_starter.py pretrain      --work WORK
-    python scripts/train_starter.py folds         --work WORK --data DATA --recipe NAME
+    python scripts/train_starter.py folds         --work WORK --data DATA --recipe NAME [--split strips]
     python scripts/train_starter.py final         --work WORK --data DATA --recipe NAME --seed N
     python scripts/train_starter.py average-folds --work WORK --data DATA --members NAME-STEPS NAME-STEPS ...
     python scripts/train_starter.py average-final --work WORK --data DATA --members NAME-STEPS NAME-STEPS ...
 
 DATA is a folder with `agglomerates` (images, masks) and `dt_segnet` (images, masks). WORK holds
-what is made; a stage that is done is not done again. The last two take the mean of the weights along
-one fine-tuning, which keeps most of what either end is better at (Wortsman et al. 2022, CVPR,
-arXiv:2109.01903): fold by fold for its score, and of the final models.
+what is made; a stage that is done is not done again. The folds hold back whole images, so specimens never
+seen; with `--split strips` a quarter of the width of every image, so fields of a specimen that is known. The
+last two take the mean of the weights along one fine-tuning, which keeps most of what either end is better
+at (Wortsman et al. 2022, CVPR, arXiv:2109.01903): fold by fold for its score, and of the final models.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,6 +50,8 @@ FOLDS = (
     ("5C3_0", "point5C3_0"),
     ("5un_0", "2un_0"),
 )
+# Columns beside a strip that are neither learnt nor scored, so that hardly any agglomerate counts for both.
+GAP = 48
 # Shares of crops from real agglomerates, from synthetic scenes and from dt_segnet; what training starts from,
 # which may be another recipe's model for the same images.
 RECIPES: dict[str, dict[str, object]] = {
@@ -83,7 +86,9 @@ def synthetic_pairs(work: Path) -> list[ImagePair]:
             images.append(scene.pixels)
             masks.append(mask)
         work.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, images=np.stack(images), masks=np.stack(masks))
+        unfinished = path.with_name("unfinished.npz")
+        np.savez_compressed(unfinished, images=np.stack(images), masks=np.stack(masks))
+        unfinished.replace(path)
     data = np.load(path)
     return [
         ImagePair(f"synthetic-{i}", x, m)
@@ -111,6 +116,44 @@ def dt_pairs(folder: Path) -> list[ImagePair]:
             )
         )
     return pairs
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Images to learn from, and columns of images to be scored on."""
+
+    training: list[ImagePair]
+    scored: list[tuple[ImagePair, slice]]
+
+
+def image_folds(real: Sequence[ImagePair]) -> list[Fold]:
+    """Hold back whole images."""
+    return [
+        Fold(
+            [pair for pair in real if pair.name not in names],
+            [(pair, slice(None)) for pair in real if pair.name in names],
+        )
+        for names in FOLDS
+    ]
+
+
+def strip_folds(real: Sequence[ImagePair]) -> list[Fold]:
+    """Hold back a strip of every image."""
+    folds = []
+    for number in range(len(FOLDS)):
+        fold = Fold([], [])
+        for pair in real:
+            width = pair.mask.shape[1]
+            left, right = (n * width // len(FOLDS) for n in (number, number + 1))
+            mask = pair.mask.copy()
+            mask[:, max(0, left - GAP) : right + GAP] = IGNORE
+            fold.training.append(replace(pair, mask=mask))
+            fold.scored.append((pair, slice(left, right)))
+        folds.append(fold)
+    return folds
+
+
+SPLITS = {"images": ("fold", image_folds), "strips": ("strip", strip_folds)}
 
 
 def weighted(groups: Sequence[Sequence[ImagePair]], shares: Sequence[float]) -> list[ImagePair]:
@@ -156,6 +199,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--recipe", choices=list(RECIPES), default="mixed")
+    parser.add_argument("--split", choices=list(SPLITS), default="images")
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--crop", type=int, default=256)
     parser.add_argument("--batch-size", type=int, default=8)
@@ -184,11 +228,13 @@ def main() -> None:
     if args.stage == "average-final":
         average([args.work / f"final-{m}-{args.seed}" for m in args.members], args.work / "average")
         return
+    prefix, split = SPLITS[args.split]
+    folds = split(real)
     if args.stage == "average-folds":
-        folders = [args.work / f"fold-average-{number}" for number in range(len(FOLDS))]
+        folders = [args.work / f"{prefix}-average-{number}" for number in range(len(folds))]
         for number, folder in enumerate(folders):
-            average([args.work / f"fold-{m}-{number}" for m in args.members], folder)
-        score_folds(folders, real, args.work / "folds-average.json", held_out)
+            average([args.work / f"{prefix}-{m}-{number}" for m in args.members], folder)
+        score_folds(folders, folds, args.work / f"{prefix}s-average.json", held_out)
         return
     recipe = RECIPES[args.recipe]
     shares, name, before = recipe["shares"], f"{args.recipe}-{args.steps}", f"{recipe['init']}-{args.after}"
@@ -198,14 +244,13 @@ def main() -> None:
         run(weighted((real, training, dt), shares), held_out, output, config)
         return
     folders = []
-    for number, names in enumerate(FOLDS):
-        output, start = (args.work / f"fold-{n}-{number}" for n in (name, before))
+    for number, fold in enumerate(folds):
+        output, start = (args.work / f"{prefix}-{n}-{number}" for n in (name, before))
         folders.append(output)
         if not (output / "model.safetensors").is_file():
-            inside = [p for p in real if p.name not in names]
             config = configure(args.recipe, args.work, args.steps, start, **overrides)
-            run(weighted((inside, training, dt), shares), held_out, output, config)
-    score_folds(folders, real, args.work / f"folds-{name}.json", held_out)
+            run(weighted((fold.training, training, dt), shares), held_out, output, config)
+    score_folds(folders, folds, args.work / f"{prefix}s-{name}.json", held_out)
 
 
 def average(members: Sequence[Path], output: Path) -> None:
@@ -224,16 +269,17 @@ def average(members: Sequence[Path], output: Path) -> None:
 
 
 def score_folds(
-    folders: Sequence[Path], real: Sequence[ImagePair], target: Path, held_out: Sequence[ImagePair]
+    folders: Sequence[Path], folds: Sequence[Fold], target: Path, held_out: Sequence[ImagePair]
 ) -> None:
-    """Score each real image by the model that never saw it, pooled over all; synthetic ones fold by fold."""
-    matrices, synthetic = {}, []
-    for folder, names in zip(folders, FOLDS, strict=True):
+    """Score what each model never saw, pooled over all and by image; synthetic scenes fold by fold."""
+    matrices: dict[str, np.ndarray] = {}
+    synthetic = []
+    for folder, fold in zip(folders, folds, strict=True):
         model = load_model(folder / "model.safetensors")
-        for pair in real:
-            if pair.name in names:
-                labels = segment(SEMImage(pair.pixels), model).labels()
-                matrices[pair.name] = confusion_matrix(labels, pair.mask, 2)
+        for pair, columns in fold.scored:
+            labels = segment(SEMImage(pair.pixels), model).labels()
+            found = confusion_matrix(labels[:, columns], pair.mask[:, columns], 2)
+            matrices[pair.name] = matrices.get(pair.name, 0) + found
         synthetic.append(evaluate_pairs(model, held_out)[0][0].iou)
     images = {name: scores_from_confusion(m)[0].iou for name, m in matrices.items()}
     pooled = scores_from_confusion(np.sum(list(matrices.values()), axis=0))[0]

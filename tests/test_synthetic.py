@@ -250,6 +250,26 @@ def test_scale_bar_has_its_true_length() -> None:
     assert lengths <= {50, 100, 200}
 
 
+@pytest.mark.parametrize("shape", [(32, 32), (200, 300), (960, 1280)])
+def test_caption_is_drawn_over_the_sample(shape: tuple[int, int]) -> None:
+    spec = SceneSpec(particle_level=0.6, contrast=0.8)
+    for seed in range(8):
+        plain, written = (render(replace(spec, caption=c), shape, seed) for c in (False, True))
+        np.testing.assert_array_equal(written.labels, plain.labels)
+        changed = written.pixels != plain.pixels
+        assert changed.any()
+        rows = np.flatnonzero(changed.any(axis=1))
+        # Near one edge, and no wider than the largest text needs.
+        assert np.ptp(rows) < max(2.6 * 42, 0.65 * shape[0])
+        assert rows[0] < shape[0] / 2 < rows[-1] or rows[0] > 0.3 * shape[0] or rows[-1] < 0.7 * shape[0]
+
+
+def test_random_scenes_have_a_caption_or_a_data_bar_but_not_both() -> None:
+    specs = [random_scene(np.random.default_rng(seed)) for seed in range(300)]
+    assert 20 < sum(spec.caption for spec in specs) < 70
+    assert not any(spec.caption and spec.data_bar for spec in specs)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage, signal
 
+from napari_micro_ktnet.synthetic.caption import scale_bar_length
 from napari_micro_ktnet.synthetic.textures import smooth_noise
 
 if TYPE_CHECKING:
@@ -44,9 +45,7 @@ def data_bar(rng: np.random.Generator, width: int, height: int, pixel_size_nm: f
     if rng.random() < 0.5:
         bar[:1] = ink
     zoom = max(1, height // 16)
-    nice = np.array([1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6])
-    length_nm = nice[np.argmin(np.abs(nice / pixel_size_nm - rng.uniform(0.12, 0.25) * width))]
-    length = int(np.clip(round(length_nm / pixel_size_nm), 2, width // 2))
+    length_nm, length = scale_bar_length(rng, width, pixel_size_nm)
     name = f"{length_nm:.0f} nm" if length_nm < 1000 else f"{length_nm / 1000:.0f} um"
     kv, wd = rng.choice((1, 2, 5, 10, 15, 20)), rng.uniform(3, 15)
     lines = f"SE {kv}.0 kV  WD = {wd:.1f} mm  {int(rng.choice((1, 2, 5, 10, 20, 50)))}000x"

@@ -11,6 +11,8 @@ from napari_micro_ktnet.synthetic.spec import MATRICES, SceneSpec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Share of the scenes without a data bar.
+_CAPTIONS = 0.15
 _POLYMERS = ("smooth", "fibrous", "lamellar", "spherulitic", "granular")
 
 
@@ -190,7 +192,10 @@ def random_scene(rng: np.random.Generator) -> SceneSpec:
     """
     family = rng.random()
     if family < 0.35:
-        return _spec(_optics(rng) | _polymer(rng))
-    if family < 0.70:
-        return _spec(_optics(rng) | _support(rng))
-    return _spec(_optics(rng) | _wild(rng) | _wild_optics(rng))
+        values = _optics(rng) | _polymer(rng)
+    elif family < 0.70:
+        values = _optics(rng) | _support(rng)
+    else:
+        values = _optics(rng) | _wild(rng) | _wild_optics(rng)
+    values["caption"] = bool(not values["data_bar"] and rng.random() < _CAPTIONS)
+    return _spec(values)

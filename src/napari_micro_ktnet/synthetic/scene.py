@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_micro_ktnet.errors import InputError
+from napari_micro_ktnet.synthetic.caption import add_caption
 from napari_micro_ktnet.synthetic.detector import bar_rows, data_bar, record
 from napari_micro_ktnet.synthetic.distractors import add_all
 from napari_micro_ktnet.synthetic.particles import outlines, scatter
@@ -102,7 +103,7 @@ def render(spec: SceneSpec, shape: tuple[int, int] = (512, 512), seed: int = 0) 
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise InputError(f"seed is {seed!r}; expected a whole number from 0.")
     # One stream a stage, so that e.g. another dose leaves the geometry as it is.
-    geometry, texture, shade, optics = (np.random.default_rng([int(seed), k]) for k in range(4))
+    geometry, texture, shade, optics, text = (np.random.default_rng([int(seed), k]) for k in range(5))
     rows = bar_rows(spec, height)
     field = (height - rows, width)
     floor = ground(texture, field, spec)
@@ -110,6 +111,8 @@ def render(spec: SceneSpec, shape: tuple[int, int] = (512, 512), seed: int = 0) 
     add_all(texture, floor, spec, outlines(primaries))
     surface = warp(geometry, draw(primaries, field), spec.irregularity, spec.primary_px)
     pixels = record(optics, compose(shade, floor, surface, spec), spec)
+    if spec.caption:
+        add_caption(text, pixels, spec.pixel_size_nm)
     labels = _consecutive(surface.labels)
     if rows:
         bar = data_bar(optics, width, rows, spec.pixel_size_nm)

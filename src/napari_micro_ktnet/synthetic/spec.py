@@ -122,6 +122,9 @@ class SceneSpec:
         Final ``((x - 0.5) * contrast + 0.5 + brightness) ** gamma``.
     data_bar
         Whether the lowest rows show an instrument's data bar instead of the sample.
+    caption
+        Whether text and a scale bar are burnt into the picture, over the sample. The truth is what lies
+        below them.
     pixel_size_nm
         Edge of a pixel, nm.
 
@@ -173,13 +176,15 @@ class SceneSpec:
     brightness: float = 0.0
     gamma: float = 1.0
     data_bar: bool = False
+    caption: bool = False
     pixel_size_nm: float = 20.0
 
     def __post_init__(self) -> None:
         if self.matrix not in MATRICES:
             raise InputError(f"matrix is {self.matrix!r}; choose one of {', '.join(MATRICES)}.")
-        if not isinstance(self.data_bar, bool):
-            raise InputError(f"data_bar is {self.data_bar!r}; expected True or False.")
+        for name in ("data_bar", "caption"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"{name} is {getattr(self, name)!r}; expected True or False.")
         for field in fields(self):
             if field.name in _RANGES:
                 self._check_range(field.name)
