@@ -36,13 +36,14 @@ from napari_micro_ktnet.sem import SEMImage, read_sem
 from napari_micro_ktnet.synthetic import random_scene, render
 from napari_micro_ktnet.training.config import TrainingConfig, preset
 from napari_micro_ktnet.training.dataset import ImagePair
-from napari_micro_ktnet.training.loop import iter_train
+from napari_micro_ktnet.training.loop import iter_resume, iter_train
 from napari_micro_ktnet.training.losses import IGNORE
 from napari_micro_ktnet.training.reports import StepReport, ValidationReport
+from napari_micro_ktnet.training.run import RUN_FILE, Run
 from napari_micro_ktnet.training.validation import evaluate_pairs
 
 STAGES = ("render", "pretrain", "folds", "final", "average-folds", "average-final")
-SCENES, HELD_OUT, SIDE = 640, 24, 512
+HELD_OUT, SIDE = 24, 512
 # One dense and one dilute or cluttered field in each fold.
 FOLDS = (
     ("10C3_0", "point5un_1"),
@@ -73,12 +74,12 @@ def as_annotated(labels: np.ndarray) -> np.ndarray:
     return mask | np.isin(holes, small[small > 0])
 
 
-def synthetic_pairs(work: Path) -> list[ImagePair]:
+def synthetic_pairs(work: Path, scenes: int) -> list[ImagePair]:
     """Render the scenes once and keep them."""
     path = work / "synthetic.npz"
     if not path.is_file():
         images, masks = [], []
-        for seed in range(SCENES):
+        for seed in range(scenes):
             scene = render(random_scene(np.random.default_rng((2026, seed))), (SIDE, SIDE), seed)
             mask = as_annotated(scene.labels).astype(np.uint8)
             if scene.data_bar_rows:
@@ -169,9 +170,13 @@ def weighted(groups: Sequence[Sequence[ImagePair]], shares: Sequence[float]) -> 
 def run(
     training: Sequence[ImagePair], validation: Sequence[ImagePair], output: Path, config: TrainingConfig
 ) -> None:
-    """Train to the last step, printing the loss now and then; the last model is kept."""
+    """Train to the last step, from where it was stopped if it was, printing the loss now and then."""
     start, losses = time.monotonic(), []
-    for report in iter_train(training, validation, output, config):
+    if (output / RUN_FILE).is_file():
+        reports = iter_resume(Run(output), training, validation)
+    else:
+        reports = iter_train(training, validation, output, config)
+    for report in reports:
         if isinstance(report, StepReport):
             losses.append(report.loss)
             if report.step % 50 == 0:
@@ -200,6 +205,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--recipe", choices=list(RECIPES), default="mixed")
     parser.add_argument("--split", choices=list(SPLITS), default="images")
+    parser.add_argument("--scenes", type=int, default=640, help="synthetic scenes to render")
+    parser.add_argument("--init", default="imagenet", help="what pre-training starts from, a model to go on")
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--crop", type=int, default=256)
     parser.add_argument("--batch-size", type=int, default=8)
@@ -217,10 +224,10 @@ def main() -> None:
         "lr_encoder": 4e-4 * args.lr_scale,
         "lr_decoder": 1.5e-3 * args.lr_scale,
     }
-    scenes = synthetic_pairs(args.work)
+    scenes = synthetic_pairs(args.work, args.scenes)
     training, held_out = scenes[HELD_OUT:], scenes[:HELD_OUT]
     if args.stage == "pretrain":
-        config = preset("quick", steps=args.steps, validate_every=args.steps, **overrides)
+        config = preset("quick", init=args.init, steps=args.steps, validate_every=args.steps, **overrides)
         run(training, held_out, args.work / "pretrain", config)
     if args.stage in ("pretrain", "render") or args.data is None:
         return

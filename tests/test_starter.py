@@ -31,6 +31,18 @@ def test_scenes_it_never_saw() -> None:
     assert scores_from_confusion(total)[0].iou > 0.75
 
 
+def test_text_over_the_sample_is_mostly_no_agglomerate() -> None:
+    model = load_model()
+    ink = labelled = 0
+    for seed in range(6):
+        plain, written = (masterbatch_image((384, 512), seed, caption=c) for c in (False, True))
+        changed = (plain.pixels != written.pixels) & ~plain.mask
+        ink += np.count_nonzero(changed)
+        labelled += np.count_nonzero(segment(written.pixels, model).labels()[changed])
+    assert ink > 5000
+    assert labelled < 0.2 * ink
+
+
 def test_brightness_contrast_and_bit_depth_hardly_matter() -> None:
     scene = masterbatch_image((384, 384), seed=11)
     model = load_model()

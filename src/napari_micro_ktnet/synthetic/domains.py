@@ -178,6 +178,11 @@ def _spec(values: Mapping[str, Any]) -> SceneSpec:
     return SceneSpec(**merged)
 
 
+def powder_scene(rng: np.random.Generator) -> SceneSpec:
+    """Draw a powder on a support, without a caption; the same state of `rng` gives the same scene."""
+    return _spec(_optics(rng) | _support(rng))
+
+
 def random_scene(rng: np.random.Generator) -> SceneSpec:
     """Draw a scene: 35 % polymer fields, 35 % powders on a support, 30 % anything.
 
