@@ -250,6 +250,22 @@ def test_a_full_disk_while_printing_is_said_in_one_line(tmp_path: Path) -> None:
     assert done.stderr == "micro-ktnet: the disk is full: not everything was written or printed.\n"
 
 
+def test_stopped_while_loading_shows_no_traceback() -> None:
+    code = """
+import sys
+class Stop:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Stop())
+from napari_micro_ktnet.__main__ import main
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr == "micro-ktnet: stopped before anything was done.\n"
+
+
 def test_help_and_models_need_no_torch() -> None:
     code = (
         "import sys; from napari_micro_ktnet.cli import main, build_parser; build_parser(); "
