@@ -3,7 +3,7 @@
     python benchmarks/synthetic_scores.py [MODEL ...] [--data DATA]
 
 - powders: 30 scenes of powders on a support, outlined as a person would (`as_annotated` of
-  `scripts/train_starter.py`). Pooled: over the pixels of all scenes; mean: of the IoU of each. Threshold 0.5.
+  `scripts/starter_data.py`). Pooled: over the pixels of all scenes; mean: of the IoU of each. Threshold 0.5.
 - text: of the pixels of matrix that text and a scale bar cover in 10 fields of masterbatch, the share that
   is labelled because of them.
 - with DATA, a folder with `sem_files`: the same share for two real images with burnt-in text, found as the
@@ -27,7 +27,7 @@ from napari_micro_ktnet.synthetic import masterbatch_image, render
 from napari_micro_ktnet.synthetic.domains import powder_scene
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from train_starter import as_annotated
+from starter_data import as_annotated
 
 SIDE = 512
 WRITTEN = {"hitachi/rickgummy_hitachi_nosidecar.tif": 255, "jeol/odemis_jeol_4700F_nobar.tif": 253}

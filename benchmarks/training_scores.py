@@ -41,7 +41,7 @@ from napari_micro_ktnet.training.losses import IGNORE
 from napari_micro_ktnet.training.reports import ValidationReport
 from napari_micro_ktnet.training.split import split_pairs
 
-# One dense and one dilute or cluttered field in each fold; those of scripts/train_starter.py.
+# One dense and one dilute or cluttered field in each fold; those of scripts/starter_data.py.
 FOLDS = (
     ("10C3_0", "point5un_1"),
     ("10un_0", "2C3_0"),

@@ -20,42 +20,31 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from scipy import ndimage
+from starter_data import HELD_OUT, SPLITS, Fold, dt_pairs, real_pairs, synthetic_pairs
 
 from napari_micro_ktnet.measurement.scores import confusion_matrix, scores_from_confusion
 from napari_micro_ktnet.model.checkpoint import HistoryEntry, read_checkpoint_info, save_checkpoint
 from napari_micro_ktnet.model.registry import load_model
 from napari_micro_ktnet.predict.inference import segment
-from napari_micro_ktnet.sem import SEMImage, read_sem
-from napari_micro_ktnet.synthetic import random_scene, render
+from napari_micro_ktnet.sem import SEMImage
 from napari_micro_ktnet.training.config import TrainingConfig, preset
 from napari_micro_ktnet.training.dataset import ImagePair
 from napari_micro_ktnet.training.loop import iter_resume, iter_train
-from napari_micro_ktnet.training.losses import IGNORE
 from napari_micro_ktnet.training.reports import StepReport, ValidationReport
 from napari_micro_ktnet.training.run import RUN_FILE, Run
 from napari_micro_ktnet.training.validation import evaluate_pairs
 
 STAGES = ("render", "pretrain", "folds", "final", "average-folds", "average-final")
-HELD_OUT, SIDE = 24, 512
-# One dense and one dilute or cluttered field in each fold.
-FOLDS = (
-    ("10C3_0", "point5un_1"),
-    ("10un_0", "2C3_0"),
-    ("5C3_0", "point5C3_0"),
-    ("5un_0", "2un_0"),
-)
-# Columns beside a strip that are neither learnt nor scored, so that hardly any agglomerate counts for both.
-GAP = 48
 # Shares of crops from real agglomerates, from synthetic scenes and from dt_segnet; what training starts from,
 # which may be another recipe's model for the same images.
-RECIPES: dict[str, dict[str, object]] = {
+RECIPES: dict[str, dict[str, Any]] = {
     "real": {"shares": (1.0, 0.0, 0.0), "init": "imagenet"},
     "pretrained": {"shares": (1.0, 0.0, 0.0), "init": "pretrained"},
     "mixed": {"shares": (0.6, 0.4, 0.0), "init": "pretrained"},
@@ -64,97 +53,6 @@ RECIPES: dict[str, dict[str, object]] = {
     "mixed-then-real": {"shares": (1.0, 0.0, 0.0), "init": "mixed"},
     "mixed-dt": {"shares": (0.5, 0.35, 0.15), "init": "pretrained"},
 }
-
-
-def as_annotated(labels: np.ndarray) -> np.ndarray:
-    """Outline instances ``(Y, X)`` as a person would: small gaps between particles are filled."""
-    mask = ndimage.binary_closing(np.pad(labels > 0, 3, mode="edge"), iterations=2)[3:-3, 3:-3] | (labels > 0)
-    holes, count = ndimage.label(~mask)
-    small = np.flatnonzero(np.bincount(holes.ravel(), minlength=count + 1) < 60)
-    return mask | np.isin(holes, small[small > 0])
-
-
-def synthetic_pairs(work: Path, scenes: int) -> list[ImagePair]:
-    """Render the scenes once and keep them."""
-    path = work / "synthetic.npz"
-    if not path.is_file():
-        images, masks = [], []
-        for seed in range(scenes):
-            scene = render(random_scene(np.random.default_rng((2026, seed))), (SIDE, SIDE), seed)
-            mask = as_annotated(scene.labels).astype(np.uint8)
-            if scene.data_bar_rows:
-                mask[-scene.data_bar_rows :] = IGNORE
-            images.append(scene.pixels)
-            masks.append(mask)
-        work.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name("unfinished.npz")
-        np.savez_compressed(unfinished, images=np.stack(images), masks=np.stack(masks))
-        unfinished.replace(path)
-    data = np.load(path)
-    return [
-        ImagePair(f"synthetic-{i}", x, m)
-        for i, (x, m) in enumerate(zip(data["images"], data["masks"], strict=True))
-    ]
-
-
-def real_pairs(folder: Path) -> list[ImagePair]:
-    """Agglomerates: mask 255."""
-    pairs = []
-    for path in sorted((folder / "images").iterdir()):
-        mask = read_sem(folder / "masks" / f"{path.stem}.png").pixels > 127
-        pairs.append(ImagePair(path.stem, read_sem(path).pixels, mask.astype(np.uint8)))
-    return pairs
-
-
-def dt_pairs(folder: Path) -> list[ImagePair]:
-    """Particles of DT_SegNet: green in the colour mask."""
-    pairs = []
-    for path in sorted((folder / "images").glob("*.png")):
-        mask = read_sem(folder / "masks" / path.name).pixels
-        pairs.append(
-            ImagePair(
-                f"dt-{path.stem}", read_sem(path).pixels, (mask[..., 1] > mask[..., 0]).astype(np.uint8)
-            )
-        )
-    return pairs
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Images to learn from, and columns of images to be scored on."""
-
-    training: list[ImagePair]
-    scored: list[tuple[ImagePair, slice]]
-
-
-def image_folds(real: Sequence[ImagePair]) -> list[Fold]:
-    """Hold back whole images."""
-    return [
-        Fold(
-            [pair for pair in real if pair.name not in names],
-            [(pair, slice(None)) for pair in real if pair.name in names],
-        )
-        for names in FOLDS
-    ]
-
-
-def strip_folds(real: Sequence[ImagePair]) -> list[Fold]:
-    """Hold back a strip of every image."""
-    folds = []
-    for number in range(len(FOLDS)):
-        fold = Fold([], [])
-        for pair in real:
-            width = pair.mask.shape[1]
-            left, right = (n * width // len(FOLDS) for n in (number, number + 1))
-            mask = pair.mask.copy()
-            mask[:, max(0, left - GAP) : right + GAP] = IGNORE
-            fold.training.append(replace(pair, mask=mask))
-            fold.scored.append((pair, slice(left, right)))
-        folds.append(fold)
-    return folds
-
-
-SPLITS = {"images": ("fold", image_folds), "strips": ("strip", strip_folds)}
 
 
 def weighted(groups: Sequence[Sequence[ImagePair]], shares: Sequence[float]) -> list[ImagePair]:
@@ -186,17 +84,43 @@ def run(
             print(f"{output.name} step {report.step} pooled IoU {report.pooled[0].iou:.4f}", flush=True)
 
 
-def configure(recipe: str, work: Path, steps: int, before: Path, **overrides: object) -> TrainingConfig:
-    """Collect the settings of a recipe; `before` is the folder of the recipe that it goes on from, if any."""
-    init = str(RECIPES[recipe]["init"])
+def configure(args: argparse.Namespace, init: str) -> TrainingConfig:
+    """Collect the settings of a training."""
+    return preset(
+        "quick",
+        init=init,
+        steps=args.steps,
+        validate_every=args.steps,
+        crop=args.crop,
+        batch_size=args.batch_size,
+        ema=args.ema,
+        seed=args.seed,
+        lr_encoder=4e-4 * args.lr_scale,
+        lr_decoder=1.5e-3 * args.lr_scale,
+    )
+
+
+def train_recipe(
+    args: argparse.Namespace,
+    folder: str,
+    real: Sequence[ImagePair],
+    scenes: Sequence[ImagePair],
+    held_out: Sequence[ImagePair],
+) -> None:
+    """Train on some real images, unless it is done; `folder` is a pattern for the names of recipes."""
+    recipe = RECIPES[args.recipe]
+    output: Path = args.work / folder.format(f"{args.recipe}-{args.steps}")
+    init = str(recipe["init"])
     if init != "imagenet":
-        folder = work / "pretrain" if init == "pretrained" else before
-        init = str(folder / "model.safetensors")
-    return preset("quick", init=init, steps=steps, validate_every=steps, **overrides)
+        before = "pretrain" if init == "pretrained" else folder.format(f"{init}-{args.after}")
+        init = str(args.work / before / "model.safetensors")
+    if not (output / "model.safetensors").is_file():
+        groups = (real, scenes, dt_pairs(args.data / "dt_segnet"))
+        run(weighted(groups, recipe["shares"]), held_out, output, configure(args, init))
 
 
-def main() -> None:
-    """Run one stage."""
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -216,48 +140,42 @@ def main() -> None:
     parser.add_argument("--after", type=int, default=150, help="steps of the recipe that is gone on from")
     parser.add_argument("--members", nargs="+", help="recipes and their steps, to average")
     args = parser.parse_args()
-    overrides = {
-        "crop": args.crop,
-        "batch_size": args.batch_size,
-        "ema": args.ema,
-        "seed": args.seed,
-        "lr_encoder": 4e-4 * args.lr_scale,
-        "lr_decoder": 1.5e-3 * args.lr_scale,
-    }
-    scenes = synthetic_pairs(args.work, args.scenes)
+    if args.stage not in ("render", "pretrain") and args.data is None:
+        parser.error(f"{args.stage} needs --data")
+    if args.stage.startswith("average") and not args.members:
+        parser.error(f"{args.stage} needs --members")
+    return args
+
+
+def main() -> None:
+    """Run one stage."""
+    args = parse_arguments()
+    work = args.work
+    scenes = synthetic_pairs(work, args.scenes)
     training, held_out = scenes[HELD_OUT:], scenes[:HELD_OUT]
     if args.stage == "pretrain":
-        config = preset("quick", init=args.init, steps=args.steps, validate_every=args.steps, **overrides)
-        run(training, held_out, args.work / "pretrain", config)
-    if args.stage in ("pretrain", "render") or args.data is None:
+        run(training, held_out, work / "pretrain", configure(args, args.init))
+    if args.stage in ("pretrain", "render"):
         return
-    real, dt = real_pairs(args.data / "agglomerates"), dt_pairs(args.data / "dt_segnet")
-    if args.stage == "average-final":
-        average([args.work / f"final-{m}-{args.seed}" for m in args.members], args.work / "average")
-        return
+    real = real_pairs(args.data / "agglomerates")
     prefix, split = SPLITS[args.split]
-    folds = split(real)
-    if args.stage == "average-folds":
-        folders = [args.work / f"{prefix}-average-{number}" for number in range(len(folds))]
-        for number, folder in enumerate(folders):
-            average([args.work / f"{prefix}-{m}-{number}" for m in args.members], folder)
-        score_folds(folders, folds, args.work / f"{prefix}s-average.json", held_out)
-        return
-    recipe = RECIPES[args.recipe]
-    shares, name, before = recipe["shares"], f"{args.recipe}-{args.steps}", f"{recipe['init']}-{args.after}"
+    folds = list(enumerate(split(real)))
     if args.stage == "final":
-        output, start = (args.work / f"final-{n}-{args.seed}" for n in (name, before))
-        config = configure(args.recipe, args.work, args.steps, start, **overrides)
-        run(weighted((real, training, dt), shares), held_out, output, config)
-        return
-    folders = []
-    for number, fold in enumerate(folds):
-        output, start = (args.work / f"{prefix}-{n}-{number}" for n in (name, before))
-        folders.append(output)
-        if not (output / "model.safetensors").is_file():
-            config = configure(args.recipe, args.work, args.steps, start, **overrides)
-            run(weighted((fold.training, training, dt), shares), held_out, output, config)
-    score_folds(folders, folds, args.work / f"{prefix}s-{name}.json", held_out)
+        train_recipe(args, f"final-{{}}-{args.seed}", real, training, held_out)
+    elif args.stage == "average-final":
+        average([work / f"final-{m}-{args.seed}" for m in args.members], work / "average")
+    else:
+        if args.stage == "folds":
+            name = f"{args.recipe}-{args.steps}"
+            for number, fold in folds:
+                train_recipe(args, f"{prefix}-{{}}-{number}", fold.training, training, held_out)
+        else:
+            name = "average"
+            for number, _ in folds:
+                members = [work / f"{prefix}-{m}-{number}" for m in args.members]
+                average(members, work / f"{prefix}-average-{number}")
+        folders = [work / f"{prefix}-{name}-{number}" for number, _ in folds]
+        score_folds(folders, [fold for _, fold in folds], work / f"{prefix}s-{name}.json", held_out)
 
 
 def average(members: Sequence[Path], output: Path) -> None:
