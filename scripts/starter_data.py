@@ -22,7 +22,7 @@ FOLDS = (
     ("5C3_0", "point5C3_0"),
     ("5un_0", "2un_0"),
 )
-# Columns beside a strip that are neither learnt nor scored, so that hardly any agglomerate counts for both.
+# Columns beside a strip that are not learnt either, so that hardly any agglomerate is both learnt and scored.
 GAP = 48
 
 
