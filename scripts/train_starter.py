@@ -9,7 +9,7 @@
 
 DATA is a folder with `agglomerates` (images, masks) and `dt_segnet` (images, masks). WORK holds
 what is made; a stage that is done is not done again. The folds hold back whole images, so specimens never
-seen; with `--split strips` a quarter of the width of every image, so fields of a specimen that is known. The
+seen; with `--split strips` a quarter of the width of every image, of which the rest is learnt. The
 last two take the mean of the weights along one fine-tuning, which keeps most of what either end is better
 at (Wortsman et al. 2022, CVPR, arXiv:2109.01903): fold by fold for its score, and of the final models.
 """
