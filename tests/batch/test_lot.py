@@ -20,7 +20,7 @@ from napari_micro_ktnet.batch.segmentation import FileProgress
 from napari_micro_ktnet.batch.state import read_state
 from napari_micro_ktnet.batch.writing import OutputOptions
 from napari_micro_ktnet.cli import main
-from napari_micro_ktnet.errors import InputError, ModelError
+from napari_micro_ktnet.errors import InputError, ModelError, OutputError
 from napari_micro_ktnet.files import file_sha256
 from napari_micro_ktnet.measurement.agglomerates import ObjectOptions
 from napari_micro_ktnet.measurement.fields import MeasureOptions
@@ -319,6 +319,17 @@ def test_an_output_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="Choose another output folder"):
         next(iter_batch(plan_batch([folder]), job(tmp_path / "file" / "out")))
+
+
+@pytest.mark.parametrize("name", ["objects.csv", "fields.csv", "measurement.json", "report.html"])
+def test_tables_from_elsewhere_are_not_replaced(name: str, tmp_path: Path) -> None:
+    folder, out = images(tmp_path / "in", 1), tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("mine")
+    with pytest.raises(OutputError, match=f"{name} is there already.*choose another output folder"):
+        run(folder, job(out))
+    assert [path.name for path in out.iterdir()] == [name]
+    assert (out / name).read_text() == "mine"
 
 
 def test_a_report_is_never_older_than_the_figures(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from napari_micro_ktnet.batch.job import BatchJob
+from napari_micro_ktnet.batch.job import STATE_FOLDER, BatchJob
 from napari_micro_ktnet.batch.lot_tables import write_fields_csv, write_objects_csv
 from napari_micro_ktnet.batch.measuring import FileOutcome, state_path
 from napari_micro_ktnet.batch.parallel import Where, run_files
@@ -28,6 +28,7 @@ from napari_micro_ktnet.measurement.shapes import AgglomerateTable
 from napari_micro_ktnet.measurement.summary import MeasurementRecord
 
 RECORD, REPORT = "measurement.json", "report.html"
+OBJECTS, FIELDS = "objects.csv", "fields.csv"
 
 _MOST_ERRORS = 20
 # What pooled figures and pictures need of every object: the rest stays on disk.
@@ -171,15 +172,28 @@ def iter_batch(
         The cluster cannot be reached, the limits are for another d*, or nothing can be written into the
         output folder.
     OutputError
-        A table cannot be written.
+        A table cannot be written, or its name is taken by a file that no batch wrote.
     """
     check_writable(job.output)
+    _check_replaceable(job.output)
     outcomes: dict[str, FileOutcome] = {}
     for step in run_files(files, job, where or Where()):
         if isinstance(step, FileOutcome):
             outcomes[step.file.stem] = step
         yield step
     yield _put_together(files, outcomes, job, limits, lot, operator)
+
+
+def _check_replaceable(output: Path) -> None:
+    """Make sure that tables replace nothing but those of an earlier batch."""
+    if (output / STATE_FOLDER).is_dir():
+        return
+    for path in (output / name for name in (OBJECTS, FIELDS, RECORD, REPORT)):
+        if os.path.lexists(path):
+            raise OutputError(
+                f"{path} is there already, and no batch has written into this folder. It is not replaced: "
+                "choose another output folder, or move it away."
+            )
 
 
 def _put_together(
@@ -216,8 +230,8 @@ def _put_together(
     )
     finished = [f for f in files if not outcomes[f.stem].error]
     written = (
-        write_objects_csv(job.output / "objects.csv", (s for f in finished for s in _finished(f, job)[1])),
-        write_fields_csv(job.output / "fields.csv", states),
+        write_objects_csv(job.output / OBJECTS, (s for f in finished for s in _finished(f, job)[1])),
+        write_fields_csv(job.output / FIELDS, states),
         write_bytes(job.output / RECORD, record.model_dump_json(indent=2).encode()),
     )
     return BatchResult(job, measurement, record, errors, len(files), written)
