@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from napari_micro_ktnet.sem import read_sem
 from napari_micro_ktnet.synthetic import random_scene, render
+from napari_micro_ktnet.synthetic.caption import add_caption
 from napari_micro_ktnet.training.dataset import ImagePair
 from napari_micro_ktnet.training.losses import IGNORE
 
@@ -64,6 +65,18 @@ def real_pairs(folder: Path) -> list[ImagePair]:
         mask = read_sem(folder / "masks" / f"{path.stem}.png").pixels > 127
         pairs.append(ImagePair(path.stem, read_sem(path).pixels, mask.astype(np.uint8)))
     return pairs
+
+
+def captioned(pairs: Sequence[ImagePair], copies: int = 4) -> list[ImagePair]:
+    """Copy 8-bit images with text and a scale bar burnt in, so that real images teach to leave text out."""
+    found = []
+    for number, pair in enumerate(pairs):
+        for copy in range(copies):
+            rng = np.random.default_rng((2026, number, copy))
+            pixels = pair.pixels.astype(np.uint8)
+            add_caption(rng, pixels, float(np.exp(rng.uniform(np.log(1), np.log(200)))))
+            found.append(replace(pair, name=f"{pair.name}-captioned-{copy}", pixels=pixels))
+    return found
 
 
 def dt_pairs(folder: Path) -> list[ImagePair]:

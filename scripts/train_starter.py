@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from starter_data import HELD_OUT, SPLITS, Fold, dt_pairs, real_pairs, synthetic_pairs
+from starter_data import HELD_OUT, SPLITS, Fold, captioned, dt_pairs, real_pairs, synthetic_pairs
 
 from napari_micro_ktnet.measurement.scores import confusion_matrix, scores_from_confusion
 from napari_micro_ktnet.model.checkpoint import HistoryEntry, read_checkpoint_info, save_checkpoint
@@ -51,8 +51,12 @@ RECIPES: dict[str, dict[str, Any]] = {
     "mostly-real": {"shares": (0.75, 0.25, 0.0), "init": "pretrained"},
     "then-real": {"shares": (1.0, 0.0, 0.0), "init": "mostly-real"},
     "mixed-then-real": {"shares": (1.0, 0.0, 0.0), "init": "mixed"},
+    "mixed-then-mostly-real": {"shares": (0.85, 0.15, 0.0), "init": "mixed"},
     "mixed-dt": {"shares": (0.5, 0.35, 0.15), "init": "pretrained"},
 }
+
+# Share of the real crops that come from copies with text burnt in.
+CAPTIONED = 0.3
 
 
 def weighted(groups: Sequence[Sequence[ImagePair]], shares: Sequence[float]) -> list[ImagePair]:
@@ -115,8 +119,10 @@ def train_recipe(
         before = "pretrain" if init == "pretrained" else folder.format(f"{init}-{args.after}")
         init = str(args.work / before / "model.safetensors")
     if not (output / "model.safetensors").is_file():
-        groups = (real, scenes, dt_pairs(args.data / "dt_segnet"))
-        run(weighted(groups, recipe["shares"]), held_out, output, configure(args, init))
+        groups = (real, captioned(real), scenes, dt_pairs(args.data / "dt_segnet"))
+        share, *others = recipe["shares"]
+        shares = (share * (1 - CAPTIONED), share * CAPTIONED, *others)
+        run(weighted(groups, shares), held_out, output, configure(args, init))
 
 
 def parse_arguments() -> argparse.Namespace:

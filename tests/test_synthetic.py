@@ -12,6 +12,7 @@ from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.synthetic import (
     MATRICES,
     SceneSpec,
+    distractors,
     masterbatch_image,
     random_scene,
     render,
@@ -224,6 +225,17 @@ def test_holes_and_cracks_are_dark_and_not_labelled() -> None:
     image = render(replace(plain, holes=300, cracks=50), (300, 300), 1)
     assert not image.mask.any()
     assert np.mean(image.pixels < 0.6 * 0.38 * 255) > 0.005
+
+
+def test_lit_walls_of_cavities_are_bright_and_not_labelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = replace(CLEAN, area_fraction=0.0, matrix_level=0.2, craters=60)
+    bright = []
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(distractors, "_LIT_WALLS", share)
+        images = [render(spec, (400, 400), seed) for seed in range(3)]
+        assert not any(image.mask.any() for image in images)
+        bright.append(np.mean([image.pixels > 2 * 0.2 * 255 for image in images]))
+    assert bright[1] > 2 * bright[0] > 0
 
 
 def test_data_bar_holds_no_truth() -> None:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
+# Share of the cavities with a smooth wall that faces the detector.
+_LIT_WALLS = 0.5
+
+
 def _count(rng: np.random.Generator, per_megapixel: float, shape: tuple[int, int]) -> int:
     return int(rng.poisson(per_megapixel * shape[0] * shape[1] / 1e6))
 
@@ -67,7 +71,7 @@ def add_holes(rng: np.random.Generator, image: Field, spec: SceneSpec) -> None:
 
 
 def add_craters(rng: np.random.Generator, image: Field, spec: SceneSpec, beside: Floats) -> None:
-    """Smooth depressions or skins of polymer with a thin rim, half of them around an agglomerate.
+    """Smooth cavities, some with a bright wall, or skins of polymer, half of them around an agglomerate.
 
     ``beside`` is ``(M, 3)``: middle (x, y) and half-width of the agglomerates, px.
     """
@@ -87,6 +91,10 @@ def add_craters(rng: np.random.Generator, image: Field, spec: SceneSpec, beside:
         angle = rng.uniform(0, 2 * np.pi)
         slope = (dx * np.cos(angle) + dy * np.sin(angle)) / radius
         floor = spec.matrix_level * (rng.uniform(0.35, 1.25) + rng.uniform(0, 0.5) * slope)
+        if rng.random() < _LIT_WALLS:
+            floor *= rng.uniform(0.1, 1.0)
+            towards = np.clip(slope + rng.uniform(-0.4, 0.6), 0, 1.3)
+            floor += rng.uniform(0.1, 0.5) * towards ** rng.uniform(0.7, 2)
         around = 0.5 + 0.7 * (dx * np.cos(angle + 1) + dy * np.sin(angle + 1)) / (np.hypot(dx, dy) + 1)
         rim = rng.uniform(-0.1, 0.45) * np.exp(-((d / rng.uniform(0.9, 2.5)) ** 2)) * np.clip(around, 0, 1)
         keep = rng.uniform(0.05, 0.5)

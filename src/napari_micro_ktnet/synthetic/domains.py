@@ -85,7 +85,7 @@ def _polymer(rng: np.random.Generator) -> dict[str, Any]:
         "holes": _maybe(rng, 0.45, 5, 200),
         "cracks": _maybe(rng, 0.35, 2, 60),
         "scratches": _maybe(rng, 0.3, 2, 50),
-        "craters": _maybe(rng, 0.4, 2, 30),
+        "craters": _maybe(rng, 0.55, 2, 30),
         "patches": _maybe(rng, 0.5, 3, 60),
         "fibres": _maybe(rng, 0.12, 1, 12),
     }
