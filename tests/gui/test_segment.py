@@ -75,6 +75,21 @@ def test_network_runs_in_another_thread_and_gets_the_options(widget, viewer, gre
     assert options["match_pixel_size"] is False
 
 
+def test_what_labels_need_is_loaded_in_another_thread(widget, viewer, grey, run, monkeypatch) -> None:
+    import threading
+
+    from napari_micro_ktnet.gui import session
+
+    threads = []
+    monkeypatch.setattr(session, "prepare_labels", lambda spec: threads.append((threading.get_ident(), spec)))
+    viewer.add_image(grey)
+    run(widget)
+    (thread, spec), *more = threads
+    assert thread != threading.get_ident()
+    assert not more
+    assert [each.name for each in spec.classes] == [each.name for each in widget.result.spec.classes]
+
+
 def test_tiles_appear_one_by_one(widget, viewer, grey, network, qtbot) -> None:
     viewer.add_image(grey)
     network.hold()

@@ -20,6 +20,22 @@ if TYPE_CHECKING:
     from napari_micro_ktnet.model.spec import ModelSpec
 
 
+def prepare_labels(spec: ModelSpec) -> None:
+    """Load and compile what the first Labels layer of a process needs, which takes seconds.
+
+    In another thread no window waits for it.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Its classes.
+    """
+    from napari.layers import Labels
+
+    colours, features = convert.class_colours(spec.classes), convert.class_features(spec.classes)
+    Labels(np.zeros((1, 1), np.uint8), colormap=colours, features=features)
+
+
 class LiveResult:
     """Labels (and on demand probability) of an image layer in a viewer.
 

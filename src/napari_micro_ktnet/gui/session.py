@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.utils import progress
 
 from napari_micro_ktnet.gui.jobs import Cancelled, Done, Failed, Job, report_failure
-from napari_micro_ktnet.gui.live_result import LiveResult
+from napari_micro_ktnet.gui.live_result import LiveResult, prepare_labels
 from napari_micro_ktnet.gui.segment.run import Request, RunResult, TileDone, run_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from napari.components import ViewerModel
     from napari.layers import Image
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from napari_micro_ktnet.model.spec import ModelSpec
 
 Outcome = Done[RunResult] | Failed | Cancelled
+
+
+def _run(request: Request, spec: ModelSpec) -> Generator[TileDone, None, RunResult]:
+    # Called in the worker's thread, where it keeps no window waiting.
+    prepare_labels(spec)
+    return run_request(request)
 
 
 class RunSession:
@@ -58,7 +65,7 @@ class RunSession:
         self._covered = [x for x in (previous.layers if previous else []) if x.visible]
         self._bar: Any = None
         self._not_shown: Exception | None = None
-        self._job = Job(lambda: run_request(request), self._step, self._end)
+        self._job = Job(partial(_run, request, spec), self._step, self._end)
 
     @property
     def running(self) -> bool:
