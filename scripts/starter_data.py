@@ -10,12 +10,14 @@ import numpy as np
 from scipy import ndimage
 
 from napari_micro_ktnet.sem import read_sem
-from napari_micro_ktnet.synthetic import random_scene, render
+from napari_micro_ktnet.synthetic import SceneSpec, random_scene, render
 from napari_micro_ktnet.synthetic.caption import add_caption
 from napari_micro_ktnet.training.dataset import ImagePair
 from napari_micro_ktnet.training.losses import IGNORE
 
 HELD_OUT, SIDE = 24, 512
+# What lies under the powders among the scenes.
+SUPPORTS = ("dark_support", "membrane")
 # One dense and one dilute or cluttered field in each fold.
 FOLDS = (
     ("10C3_0", "point5un_1"),
@@ -35,13 +37,18 @@ def as_annotated(labels: np.ndarray) -> np.ndarray:
     return mask | np.isin(holes, small[small > 0])
 
 
+def scene_spec(number: int) -> SceneSpec:
+    """Draw what a synthetic scene shows."""
+    return random_scene(np.random.default_rng((2026, number)))
+
+
 def synthetic_pairs(work: Path, scenes: int) -> list[ImagePair]:
     """Render the scenes once and keep them."""
     path = work / "synthetic.npz"
     if not path.is_file():
         images, masks = [], []
         for seed in range(scenes):
-            scene = render(random_scene(np.random.default_rng((2026, seed))), (SIDE, SIDE), seed)
+            scene = render(scene_spec(seed), (SIDE, SIDE), seed)
             mask = as_annotated(scene.labels).astype(np.uint8)
             if scene.data_bar_rows:
                 mask[-scene.data_bar_rows :] = IGNORE
@@ -56,6 +63,11 @@ def synthetic_pairs(work: Path, scenes: int) -> list[ImagePair]:
         ImagePair(f"synthetic-{i}", x, m)
         for i, (x, m) in enumerate(zip(data["images"], data["masks"], strict=True))
     ]
+
+
+def powders(scenes: Sequence[ImagePair]) -> list[ImagePair]:
+    """Choose the synthetic scenes that show powders on a support."""
+    return [pair for pair in scenes if scene_spec(int(pair.name.split("-")[-1])).matrix in SUPPORTS]
 
 
 def real_pairs(folder: Path) -> list[ImagePair]:

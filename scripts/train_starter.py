@@ -27,11 +27,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from starter_data import HELD_OUT, SPLITS, Fold, captioned, dt_pairs, real_pairs, synthetic_pairs
+from starter_data import HELD_OUT, SPLITS, Fold, captioned, dt_pairs, powders, real_pairs, synthetic_pairs
 
 from napari_micro_ktnet.measurement.scores import confusion_matrix, scores_from_confusion
 from napari_micro_ktnet.model.checkpoint import HistoryEntry, read_checkpoint_info, save_checkpoint
 from napari_micro_ktnet.model.registry import load_model
+from napari_micro_ktnet.model.spec import Orientations
 from napari_micro_ktnet.predict.inference import segment
 from napari_micro_ktnet.sem import SEMImage
 from napari_micro_ktnet.training.config import TrainingConfig, preset
@@ -42,19 +43,22 @@ from napari_micro_ktnet.training.run import RUN_FILE, Run
 from napari_micro_ktnet.training.validation import evaluate_pairs
 
 STAGES = ("render", "pretrain", "folds", "final", "average-folds", "average-final")
-# Shares of crops from real agglomerates, from synthetic scenes and from dt_segnet; what training starts from,
-# which may be another recipe's model for the same images.
+# Shares of crops from real agglomerates, synthetic scenes, those of them with powders, and dt_segnet; and
+# what training starts from, which may be another recipe's model for the same images.
 RECIPES: dict[str, dict[str, Any]] = {
-    "real": {"shares": (1.0, 0.0, 0.0), "init": "imagenet"},
-    "pretrained": {"shares": (1.0, 0.0, 0.0), "init": "pretrained"},
-    "mixed": {"shares": (0.6, 0.4, 0.0), "init": "pretrained"},
-    "mostly-real": {"shares": (0.75, 0.25, 0.0), "init": "pretrained"},
-    "then-real": {"shares": (1.0, 0.0, 0.0), "init": "mostly-real"},
-    "mixed-then-real": {"shares": (1.0, 0.0, 0.0), "init": "mixed"},
-    "mixed-then-mostly-real": {"shares": (0.85, 0.15, 0.0), "init": "mixed"},
-    "mixed-dt": {"shares": (0.5, 0.35, 0.15), "init": "pretrained"},
+    "real": {"shares": (1.0, 0.0, 0.0, 0.0), "init": "imagenet"},
+    "pretrained": {"shares": (1.0, 0.0, 0.0, 0.0), "init": "pretrained"},
+    "mixed": {"shares": (0.6, 0.4, 0.0, 0.0), "init": "pretrained"},
+    "mostly-real": {"shares": (0.75, 0.25, 0.0, 0.0), "init": "pretrained"},
+    "then-real": {"shares": (1.0, 0.0, 0.0, 0.0), "init": "mostly-real"},
+    "mixed-then-real": {"shares": (1.0, 0.0, 0.0, 0.0), "init": "mixed"},
+    "mixed-then-mostly-real": {"shares": (0.85, 0.15, 0.0, 0.0), "init": "mixed"},
+    "mixed-then-powders": {"shares": (0.85, 0.0, 0.15, 0.0), "init": "mixed"},
+    "mixed-dt": {"shares": (0.5, 0.35, 0.0, 0.15), "init": "pretrained"},
 }
 
+# Mirrored copies of an image that an averaged model takes the mean over.
+ORIENTATIONS: Orientations = 4
 # Share of the real crops that come from copies with text burnt in.
 CAPTIONED = 0.3
 
@@ -119,7 +123,7 @@ def train_recipe(
         before = "pretrain" if init == "pretrained" else folder.format(f"{init}-{args.after}")
         init = str(args.work / before / "model.safetensors")
     if not (output / "model.safetensors").is_file():
-        groups = (real, captioned(real), scenes, dt_pairs(args.data / "dt_segnet"))
+        groups = (real, captioned(real), scenes, powders(scenes), dt_pairs(args.data / "dt_segnet"))
         share, *others = recipe["shares"]
         shares = (share * (1 - CAPTIONED), share * CAPTIONED, *others)
         run(weighted(groups, shares), held_out, output, configure(args, init))
@@ -196,13 +200,17 @@ def average(members: Sequence[Path], output: Path) -> None:
     when = datetime.now(UTC).isoformat(timespec="seconds")
     entries = tuple(read_checkpoint_info(folder / "model.safetensors").history[-1] for folder in members)
     entry = HistoryEntry(what="averaged", when=when, details={"members": len(members)})
-    save_checkpoint(output / "model.safetensors", models[0].network, models[0].spec, (*entries, entry))
+    spec = models[0].spec.model_copy(update={"orientations": ORIENTATIONS})
+    save_checkpoint(output / "model.safetensors", models[0].network, spec, (*entries, entry))
 
 
 def score_folds(
     folders: Sequence[Path], folds: Sequence[Fold], target: Path, held_out: Sequence[ImagePair]
 ) -> None:
-    """Score what each model never saw, pooled over all and by image; synthetic scenes fold by fold."""
+    """Score what each model never saw, pooled over all and by image; synthetic scenes fold by fold.
+
+    Real images in the model's own number of orientations, synthetic scenes in one.
+    """
     matrices: dict[str, np.ndarray] = {}
     synthetic = []
     for folder, fold in zip(folders, folds, strict=True):

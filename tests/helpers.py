@@ -33,6 +33,21 @@ class PixelNetwork(nn.Module):
         return torch.cat([(grey - 0.5) * 8 * (i + 1) for i in range(self.channels)], dim=1)
 
 
+class SlopeNetwork(nn.Module):
+    """Logits that depend on place and left neighbour: others for a mirrored image."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        grey = x.mean(dim=1, keepdim=True)
+        rows, columns = (torch.linspace(-1, 1, n, device=x.device) for n in x.shape[-2:])
+        return 4 * (grey - grey.roll(1, -1)) + rows[:, None] + 0.5 * columns
+
+
+def slope_model(orientations: int = 1) -> Model:
+    """A model that sees mirrored and turned images differently."""
+    spec = ModelSpec(normalization={"percentiles": (0.0, 100.0), **IDENTITY}, orientations=orientations)
+    return Model("slope", SlopeNetwork().eval(), spec)
+
+
 def pixel_model(classes: int = 1, *, most_pixels: int | None = None, pixel_size=None) -> Model:
     """A model whose probability is a known function of the stretched grey value."""
     names = tuple(LabelClass(name=f"class {i}", color="#ff0000") for i in range(1, classes + 1))

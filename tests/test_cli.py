@@ -25,11 +25,11 @@ def test_segment_files_and_folders(tmp_path: Path, model: str, capsys: pytest.Ca
     write_image(tmp_path / "in" / "a.tif", blobs()[0], (3.0, 3.0))
     write_image(tmp_path / "in" / "b.tif", blobs(seed=1)[0])
     out = tmp_path / "out"
-    assert (
-        main(["segment", str(tmp_path / "in"), "--output", str(out), "--model", model, "--tile", "64"]) == 0
-    )
+    arguments = ["segment", str(tmp_path / "in"), "--output", str(out), "--model", model, "--tile", "64"]
+    assert main([*arguments, "--orientations", "2"]) == 0
     assert sorted(p.name for p in out.iterdir()) == ["a.json", "a_labels.tif", "b.json", "b_labels.tif"]
     assert read_sem(out / "a_labels.tif").pixel_size == pytest.approx((3.0, 3.0))
+    assert json.loads((out / "a.json").read_text())["parameters"]["orientations"] == 2
     assert "of the analysed area" in capsys.readouterr().out
 
 
@@ -90,6 +90,7 @@ def test_wrong_use_is_one_line(
         ["info", "--json"],
         ["segment", "a", "--output", "o", "--threshold", "2"],
         ["segment", "a", "--output", "o", "--threshold", "half"],
+        ["segment", "a", "--output", "o", "--orientations", "3"],
         ["train", "--mask-colors", "x=1,2"],
     ],
 )

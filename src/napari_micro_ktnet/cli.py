@@ -15,6 +15,7 @@ from napari_micro_ktnet import __version__
 from napari_micro_ktnet._cli import batch, commands, evaluate, experiment, measure, pretrain, training
 from napari_micro_ktnet._cli.run_progress import STOPPED
 from napari_micro_ktnet.errors import DataError, FetchError, InputError, MicroKTNetError, ModelError
+from napari_micro_ktnet.model.spec import ORIENTATION_COUNTS
 from napari_micro_ktnet.predict.tiles import OVERLAP
 
 SOME_FAILED, WRONG_USE = 1, 2
@@ -134,6 +135,12 @@ def _segmenting_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--batch-size", type=int, default=1, metavar="N", help="tiles per pass (default 1)")
     p.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:N, mps")
     p.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
+    p.add_argument(
+        "--orientations",
+        type=int,
+        choices=ORIENTATION_COUNTS,
+        help="mean over so many mirrored and turned copies, as many times slower (default: the model's own)",
+    )
     p.add_argument("--rescale", action="store_true", help="bring images to the model's pixel size first")
     p.add_argument("--save-probability", action="store_true", help="write <stem>_probability.tif too")
     p.add_argument("--save-overlay", action="store_true", help="write <stem>_overlay.png too")

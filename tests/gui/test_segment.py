@@ -73,6 +73,10 @@ def test_network_runs_in_another_thread_and_gets_the_options(widget, viewer, gre
     assert options["model"] == "one"
     assert (options["tile"], options["device"], options["overlap"]) == (64, "cpu", OVERLAP)
     assert options["match_pixel_size"] is False
+    assert options["orientations"] is None
+    widget.form.orientations.setCurrentText("8")
+    run(widget)
+    assert network.calls[1][1]["orientations"] == 8
 
 
 def test_what_labels_need_is_loaded_in_another_thread(widget, viewer, grey, run, monkeypatch) -> None:

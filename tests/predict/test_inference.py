@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from helpers import blobs, pixel_model
+from helpers import blobs, pixel_model, slope_model
 from napari_micro_ktnet.errors import InputError, ReadError
 from napari_micro_ktnet.predict.device import autocast_dtype, pick_device
 from napari_micro_ktnet.predict.inference import iter_segment, segment
@@ -35,6 +35,45 @@ def test_tiling_changes_nothing(options: dict[str, float]) -> None:
     result = segment(grey, pixel_model(), **options, **EXACT)
     assert result.probability.shape == (1, 150, 210)
     np.testing.assert_allclose(result.probability[0], expected(grey, low=0, high=255), atol=1e-5)
+
+
+# What is done with an image (Y, X) for each orientation.
+LAID = {
+    1: [lambda a: a],
+    2: [lambda a: a, lambda a: np.rot90(a, 2)],
+    4: [lambda a: a, lambda a: np.rot90(a, 2), np.fliplr, np.flipud],
+}
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_mean_over_orientations(count: int) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (96, 128)).astype(np.uint8)
+    # Each of them is its own inverse.
+    parts = [lay(segment(lay(grey), slope_model(), **EXACT).probability[0]) for lay in LAID[count]]
+    found = segment(grey, slope_model(), orientations=count, **EXACT)
+    np.testing.assert_allclose(found.probability[0], np.mean(parts, axis=0), atol=1e-6)
+    assert found.parameters["orientations"] == count
+
+
+def test_eight_orientations_follow_an_image_that_is_turned() -> None:
+    grey = np.random.default_rng(1).integers(0, 256, (96, 160)).astype(np.uint8)
+    found = segment(grey, slope_model(), orientations=8, **EXACT).probability[0]
+    for lay in (np.rot90, np.transpose, np.flipud):
+        turned = segment(np.ascontiguousarray(lay(grey)), slope_model(), orientations=8, **EXACT)
+        np.testing.assert_allclose(turned.probability[0], lay(found), atol=1e-6)
+    once = segment(grey.T.copy(), slope_model(), **EXACT).probability[0]
+    assert np.abs(once - segment(grey, slope_model(), **EXACT).probability[0].T).max() > 0.1
+
+
+def test_orientations_are_the_models_own_unless_asked_for() -> None:
+    grey = blobs()[0]
+    model = slope_model(orientations=4)
+    own = segment(grey, model, **EXACT)
+    assert own.parameters["orientations"] == 4
+    np.testing.assert_array_equal(
+        own.probability, segment(grey, slope_model(), orientations=4, **EXACT).probability
+    )
+    assert segment(grey, model, orientations=1, **EXACT).parameters["orientations"] == 1
 
 
 @pytest.mark.parametrize(
@@ -305,6 +344,9 @@ def test_bad_images(image: NDArray[np.generic], message: str) -> None:
         ({"overlap": None}, "overlap is None"),
         ({"device": 0}, "device is 0"),
         ({"precision": "float16"}, "expected one of auto, float32, bfloat16"),
+        ({"orientations": 3}, "orientations is 3, expected 1, 2, 4, 8 or None"),
+        ({"orientations": 0}, "orientations is 0"),
+        ({"orientations": "4"}, "orientations is '4'"),
         ({"region": [[True]]}, "region has the shape"),
         ({"region": [[True], [True, False]]}, "the region is no array"),
         ({"region": np.ones((3, 3), bool)}, "region has the shape"),

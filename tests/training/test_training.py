@@ -213,12 +213,12 @@ def test_closing_early_keeps_the_best_so_far(tmp_path: Path) -> None:
 
 
 def test_start_from_a_model_of_other_classes_keeps_all_but_the_head(tmp_path: Path) -> None:
-    path = small_model_file(tmp_path / "m.safetensors")
+    path = small_model_file(tmp_path / "m.safetensors", orientations=4)
     three = [{"name": n, "color": "#ff0000"} for n in "abc"]
     config = preset("quick", **SMALL | {"init": str(path)}, classes=three, steps=1)
     network, spec = loop.start_network(config, pairs(1))
     old, new = load_model(path).network.state_dict(), network.state_dict()
-    assert spec.channels == 4
+    assert (spec.channels, spec.orientations) == (4, 4)
     assert new["head.weight"].shape[0] == 4
     assert all(torch.equal(new[k], old[k]) for k in new if not k.startswith("head."))
 

@@ -97,6 +97,7 @@ def _job(options: argparse.Namespace, limits: Limits | None) -> BatchJob:
         batch_size=options.batch_size,
         device=options.device,
         precision=options.precision,
+        orientations=options.orientations,
         match_pixel_size=options.rescale,
     )
 

@@ -113,6 +113,7 @@ def segment(options: argparse.Namespace) -> int:
         batch_size=options.batch_size,
         device=options.device,
         precision=options.precision,
+        orientations=options.orientations,
         match_pixel_size=options.rescale,
     )
     failed = []

@@ -21,6 +21,8 @@ Architecture = Literal[
     "deeplabv3plus",
 ]
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+Orientations = Literal[1, 2, 4, 8]
+ORIENTATION_COUNTS: tuple[Orientations, ...] = get_args(Orientations)
 Triple = tuple[float, float, float]
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
@@ -102,6 +104,9 @@ class ModelSpec(_Frozen):
         How grey values become network input.
     pixel_size_nm : tuple of float or None
         Pixel size ``(y, x)`` in nm of the training images; None where it is unknown or mixed.
+    orientations : int
+        How many mirrored and turned copies of an image a prediction is the mean of, unless another number
+        is asked for: 1, 2 (upside down), 4 (the mirror images too) or 8 (all of them transposed too).
     origin, licence : str
         Where the weights come from and under which terms.
     """
@@ -114,6 +119,7 @@ class ModelSpec(_Frozen):
     classes: Annotated[tuple[LabelClass, ...], Field(min_length=1, max_length=254)] = (AGGLOMERATE,)
     normalization: Normalization = Normalization()
     pixel_size_nm: tuple[float, float] | None = None
+    orientations: Orientations = 1
     origin: str = ""
     licence: str = ""
 

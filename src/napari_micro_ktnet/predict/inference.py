@@ -43,7 +43,7 @@ def segment(
         the result has the image's own size again.
     **options
         Fields of `PredictOptions`: ``tile``, ``overlap``, ``batch_size``, ``device``,
-        ``precision``.
+        ``precision``, ``orientations``.
 
     Returns
     -------

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.model.registry import Model
-from napari_micro_ktnet.model.spec import Normalization
+from napari_micro_ktnet.model.spec import ORIENTATION_COUNTS, Normalization
 from napari_micro_ktnet.predict.device import (
     Precision,
     autocast_dtype,
@@ -26,6 +26,7 @@ from napari_micro_ktnet.predict.device import (
     tile_budget,
 )
 from napari_micro_ktnet.predict.intensity import Stretch, find_stretch
+from napari_micro_ktnet.predict.orientations import ORIENTATIONS
 from napari_micro_ktnet.predict.scaling import scaled_shape
 from napari_micro_ktnet.predict.tiles import OVERLAP, Tile, TilePlan, plan_tiles
 
@@ -48,6 +49,9 @@ class PredictOptions:
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
     precision : {"auto", "float32", "bfloat16"}
         ``"auto"`` computes in 16 bit where the processor gains from it.
+    orientations : int or None
+        Take the mean over so many mirrored and turned copies of every tile: 1, 2, 4 or 8, which takes as
+        many times as long. None takes the model's own number; see `ModelSpec`.
 
     Raises
     ------
@@ -60,6 +64,7 @@ class PredictOptions:
     batch_size: int = 1
     device: str = "auto"
     precision: Precision = "auto"
+    orientations: int | None = None
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -77,10 +82,12 @@ def _check_types(options: PredictOptions) -> None:
         "batch_size": (Integral, "an integer"),
         "device": (str, "a name such as 'auto', 'cpu' or 'cuda:1'"),
         "precision": (str, "one of " + ", ".join(get_args(Precision))),
+        "orientations": ((Integral, NoneType), "1, 2, 4, 8 or None"),
     }
+    allowed = {"precision": get_args(Precision), "orientations": (None, *ORIENTATION_COUNTS)}
     for name, (kinds, expected) in fitting.items():
         value = getattr(options, name)
-        if not isinstance(value, kinds) or (name == "precision" and value not in get_args(Precision)):
+        if not isinstance(value, kinds) or value not in allowed.get(name, (value,)):
             raise InputError(f"The option {name} is {value!r}, expected {expected}.")
 
 
@@ -139,6 +146,7 @@ class Runner:
     def __init__(self, model: Model, options: PredictOptions) -> None:
         self.model = model
         self.options = options
+        self.orientations = ORIENTATIONS[: options.orientations or model.spec.orientations]
         self._place(pick_device(options.device))
 
     def _place(self, device: torch.device) -> None:
@@ -152,7 +160,8 @@ class Runner:
     def parameters(self) -> dict[str, Any]:
         """What was used in the end, for the record."""
         dtype = "float32" if self.dtype is None else str(self.dtype).removeprefix("torch.")
-        return asdict(self.options) | {"device": self.device.type, "precision": dtype}
+        used = {"device": self.device.type, "precision": dtype, "orientations": len(self.orientations)}
+        return asdict(self.options) | used
 
     def run(
         self,
@@ -224,19 +233,24 @@ class Runner:
             (shape[0], shape[1]), tile=self.options.tile, overlap=self.options.overlap, budget=self.budget
         )
 
+    @torch.inference_mode()
     def _forward(self, pixels: NDArray[Any], stretch: Stretch, batch: Sequence[Tile]) -> NDArray[np.float32]:
         """Probabilities ``(N, C, Y, X)`` of the padded tiles of one batch."""
-        grey = np.stack([np.pad(stretch(pixels[t.rows, t.columns]), t.padding, "symmetric") for t in batch])
-        x = normalise(torch.from_numpy(grey).to(self.device), self.model.spec.normalization)
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None),
-        ):
-            logits = self.network(x)
-        logits = logits.float()
-        result = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
-        array: NDArray[np.float32] = result.cpu().numpy()
+        tiles = np.stack([np.pad(stretch(pixels[t.rows, t.columns]), t.padding, "symmetric") for t in batch])
+        grey = torch.from_numpy(tiles).to(self.device)
+        first, *others = self.orientations
+        total = first.turn_back(self._probabilities(first.turn(grey)))
+        for each in others:
+            total += each.turn_back(self._probabilities(each.turn(grey)))
+        array: NDArray[np.float32] = (total / len(self.orientations)).cpu().numpy()
         return array
+
+    def _probabilities(self, grey: Tensor) -> Tensor:
+        """Run the network over stretched tiles ``(N, Y, X)``."""
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
+            logits = self.network(normalise(grey, self.model.spec.normalization)).float()
+        found: Tensor = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
+        return found
 
     def _step_down(self, error: BaseException, shape: tuple[int, ...]) -> None:
         """Choose smaller work: batch, then tile, then the CPU."""

@@ -96,7 +96,8 @@ def _from_file(init: str, network: nn.Module, spec: ModelSpec) -> tuple[nn.Modul
         own = network.state_dict()
         state = {k: v if v.shape == own[k].shape else own[k] for k, v in state.items()}
     network.load_state_dict(state)
-    spec = spec.model_copy(update={"normalization": model.spec.normalization, "licence": model.spec.licence})
+    kept = ("normalization", "orientations", "licence")
+    spec = spec.model_copy(update={name: getattr(model.spec, name) for name in kept})
     return network, spec
 
 

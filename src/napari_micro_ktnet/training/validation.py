@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ class Validation:
 def evaluate_pairs(
     model: Model, pairs: Sequence[ImagePair], *, device: str = "auto", precision: str = "auto"
 ) -> tuple[tuple[PixelScores, ...], tuple[tuple[PixelScores, ...], ...]]:
-    """Score a model on annotated images at threshold 0.5.
+    """Score a model on annotated images at threshold 0.5, in one orientation.
 
     Parameters
     ----------
@@ -135,7 +136,9 @@ def _examine(
     for pair in pairs:
         ignore = pair.mask == IGNORE
         image = SEMImage(pair.pixels)
-        result = segment(image, model, region=pair.analysed, device=device, precision=precision)
+        # One orientation, whatever the model's own number is: this is done often, and to compare steps.
+        options: dict[str, Any] = {"device": device, "precision": precision, "orientations": 1}
+        result = segment(image, model, region=pair.analysed, **options)
         labels = result.labels()
         matrix = confusion_matrix(labels, pair.mask, len(model.spec.classes) + 1, ignore)
         probability = torch.from_numpy(result.probability).clamp(_CERTAIN, 1 - _CERTAIN)
