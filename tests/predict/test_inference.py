@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from helpers import blobs, pixel_model, slope_model
 from napari_micro_ktnet.errors import InputError, ReadError
+from napari_micro_ktnet.model.spec import Normalization
 from napari_micro_ktnet.predict.device import autocast_dtype, pick_device
 from napari_micro_ktnet.predict.inference import iter_segment, segment
 from napari_micro_ktnet.predict.intensity import find_stretch
@@ -368,6 +369,21 @@ def test_constant_image_and_booleans() -> None:
     assert np.isfinite(flat.probability).all()
     mask = blobs()[1].astype(bool)
     assert np.array_equal(segment(mask, pixel_model(), **EXACT).labels(), mask)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("size", [1, 2, 3, 1000, 5001])
+def test_counted_percentiles_are_those_of_numpy(dtype: type, size: int) -> None:
+    pixels = (np.random.default_rng(size).gamma(2, 20, (1, size)) % 256).astype(dtype) * (
+        1 if dtype == np.uint8 else 257
+    )
+    for percentiles in ((0.5, 99.8), (0.0, 100.0), (25.0, 50.0)):
+        found = find_stretch(pixels, Normalization(percentiles=percentiles))
+        low, high = np.percentile(pixels.astype(float), percentiles)
+        if high > low:
+            np.testing.assert_allclose((found.low, found.high), (low, high), rtol=1e-12)
+        else:
+            assert (found.low, found.high) == (pixels.min(), pixels.max())
 
 
 def test_stretch_ignores_what_is_outside_and_survives_sampling() -> None:

@@ -79,8 +79,8 @@ def find_stretch(
         )
     # Of what float32 holds exactly nothing needs to be taken away first.
     offset = values.min().item() if _is_wide(values.dtype) else 0
-    above = _above(values, offset).astype(np.float64)
-    low, high = np.percentile(above, normalization.percentiles)
+    above = _above(values, offset)
+    low, high = _percentiles(above, normalization.percentiles)
     if high <= low:
         low, high = above.min(), above.max()
     return Stretch(float(low), float(high), normalization.clip, offset)
@@ -90,6 +90,19 @@ def _values(pixels: NDArray[np.generic], region: NDArray[np.bool_] | None, step:
     sample = pixels[::step, ::step]
     values = sample[region[::step, ::step]] if region is not None else sample.ravel()
     return values[np.isfinite(values)] if values.dtype.kind == "f" else values
+
+
+def _percentiles(values: NDArray[np.generic], percentiles: tuple[float, float]) -> NDArray[np.float64]:
+    """Do what `numpy.percentile` does, linear between two values, of any type in float64."""
+    if values.dtype.kind != "u" or values.dtype.itemsize > 2:
+        found: NDArray[np.float64] = np.percentile(values.astype(np.float64), percentiles)
+        return found
+    # So few values can occur that counting them takes a tenth of the time of sorting.
+    up_to = np.cumsum(np.bincount(values))
+    place = np.array(percentiles) / 100 * (len(values) - 1)
+    below = np.floor(place)
+    low, high = (np.searchsorted(up_to, n, side="right") for n in (below, np.ceil(place)))
+    return low + (high - low) * (place - below)
 
 
 def _is_wide(dtype: np.dtype[Any]) -> bool:
