@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -177,8 +176,7 @@ def correct_file(
 def _probability(model: Model, pair: ImagePair, device: str, precision: str) -> NDArray[np.float64]:
     """Probability of every class, matrix first, ``(Y, X, K)``."""
     image = SEMImage(pair.pixels)
-    options: dict[str, Any] = {"device": device, "precision": precision, "orientations": 1}
-    result = segment(image, model, region=pair.analysed, **options)
+    result = segment(image, model, region=pair.analysed, device=device, precision=precision, orientations=1)
     found = np.moveaxis(result.probability.astype(float), 0, -1)
     return found if model.spec.channels > 1 else np.concatenate([1 - found, found], axis=-1)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -137,8 +136,9 @@ def _examine(
         ignore = pair.mask == IGNORE
         image = SEMImage(pair.pixels)
         # One orientation, whatever the model's own number is: this is done often, and to compare steps.
-        options: dict[str, Any] = {"device": device, "precision": precision, "orientations": 1}
-        result = segment(image, model, region=pair.analysed, **options)
+        result = segment(
+            image, model, region=pair.analysed, device=device, precision=precision, orientations=1
+        )
         labels = result.labels()
         matrix = confusion_matrix(labels, pair.mask, len(model.spec.classes) + 1, ignore)
         probability = torch.from_numpy(result.probability).clamp(_CERTAIN, 1 - _CERTAIN)
