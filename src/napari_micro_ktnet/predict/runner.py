@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from skimage.transform import resize
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_micro_ktnet.errors import InputError
 from napari_micro_ktnet.model.registry import Model
@@ -25,6 +25,7 @@ from napari_micro_ktnet.predict.device import (
     pick_device,
     tile_budget,
 )
+from napari_micro_ktnet.predict.fast_network import inference_network
 from napari_micro_ktnet.predict.intensity import Stretch, find_stretch
 from napari_micro_ktnet.predict.orientations import ORIENTATIONS
 from napari_micro_ktnet.predict.scaling import scaled_shape
@@ -138,7 +139,7 @@ class Runner:
     Parameters
     ----------
     model : Model
-        Its network is moved to the device.
+        What runs is a faster copy of its network; see `inference_network`.
     options : PredictOptions
         Where and how.
     """
@@ -152,8 +153,7 @@ class Runner:
     def _place(self, device: torch.device) -> None:
         self.device = device
         self.dtype = autocast_dtype(device, self.options.precision)
-        # Channels-last is the layout that convolutions are fastest in, on every device.
-        self.network: nn.Module = self.model.network.to(device).to(memory_format=torch.channels_last).eval()
+        self.network = inference_network(self.model.network, device, self.dtype)
         self.budget = tile_budget(device)
 
     @property

@@ -21,6 +21,8 @@ BUDGET = 960 * 704
 """Pixels of a tile, unless asked otherwise: above it a CPU's caches no longer hold what it works on."""
 
 _SHORTEST_SIDE = 256
+# Longer tiles see little context across.
+_SLENDER = 2.25
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,8 @@ def plan_tiles(
         )
     best = min(
         (plan for plan in _candidates(height, width, overlap) if plan.y.tile * plan.x.tile <= budget),
-        key=lambda plan: (len(plan) * plan.y.tile * plan.x.tile, abs(plan.y.tile - plan.x.tile)),
+        # Of plans that compute as many pixels, smaller tiles are faster and show progress sooner.
+        key=lambda plan: (len(plan) * plan.y.tile * plan.x.tile, plan.y.tile * plan.x.tile),
         default=None,
     )
     return best or plan_tiles(shape, tile=_SHORTEST_SIDE, overlap=overlap)
@@ -182,6 +185,6 @@ def _candidates(height: int, width: int, overlap: float) -> Iterator[TilePlan]:
     for y in axes(height):
         for x in columns:
             short = min(y, x, key=lambda axis: axis.tile)
-            # Slender tiles see little context across; a slender image leaves no choice.
-            if max(y.tile, x.tile) <= 2 * short.tile or len(short.starts) == 1:
+            # A slender image leaves no choice.
+            if max(y.tile, x.tile) <= _SLENDER * short.tile or len(short.starts) == 1:
                 yield TilePlan(y, x)
