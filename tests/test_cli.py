@@ -33,6 +33,20 @@ def test_segment_files_and_folders(tmp_path: Path, model: str, capsys: pytest.Ca
     assert "of the analysed area" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["segment", "batch"])
+def test_subfolders_on_demand(
+    tmp_path: Path, model: str, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image(tmp_path / "in" / "lot-1" / "a.tif", blobs()[0])
+    write_image(tmp_path / "in" / "lot-2" / "b.tif", blobs(seed=1)[0])
+    out = tmp_path / "out"
+    arguments = [command, str(tmp_path / "in"), "--output", str(out), "--model", model, "--tile", "64"]
+    assert main(arguments) == 2
+    assert "--recursive" in capsys.readouterr().err
+    assert main([*arguments, "--recursive"]) == 0
+    assert sorted(p.name for p in out.glob("*_labels.tif")) == ["a_labels.tif", "b_labels.tif"]
+
+
 def test_some_failed(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
     good = write_image(tmp_path / "a.tif", blobs()[0])
     bad = tmp_path / "text.tif"

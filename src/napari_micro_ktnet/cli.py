@@ -126,6 +126,7 @@ def _batch(sub: _Sub[argparse.ArgumentParser], common: argparse.ArgumentParser) 
 
 def _segmenting_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--output", required=True, type=Path, metavar="DIR")
+    p.add_argument("--recursive", action="store_true", help="take images in subfolders of the folders, too")
     p.add_argument("--model", default="starter", metavar="NAME|PATH")
     p.add_argument("--threshold", type=_share, default=0.5, metavar="F", help="0 to 1 (default 0.5)")
     p.add_argument("--tile", type=int, metavar="N", help="tile side in pixels (default: chosen)")

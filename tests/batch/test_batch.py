@@ -10,7 +10,7 @@ from PIL import Image
 
 from helpers import blobs, pixel_model
 from napari_micro_ktnet.batch.overlay import class_overlay, error_overlay
-from napari_micro_ktnet.batch.plan import plan_files
+from napari_micro_ktnet.batch.plan import plan_files, with_subfolders
 from napari_micro_ktnet.batch.segmentation import FileDone, iter_segment_files
 from napari_micro_ktnet.batch.writing import OutputOptions
 from napari_micro_ktnet.errors import InputError
@@ -109,6 +109,23 @@ def test_the_data_bar_is_no_matrix(tmp_path: Path) -> None:
     assert record.classes[0].area_fraction == 1
 
 
+def test_subfolders(tmp_path: Path) -> None:
+    for name in ("b/2.tif", "b/a/1.tif", "b/.cache/3.tif", "b/notes/text.txt", "c/2.tif", "d/e/4.tif"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "c" / "link").symlink_to(tmp_path / "b", target_is_directory=True)
+    (tmp_path / "empty").mkdir()
+    inputs = [tmp_path / "b", tmp_path / "c", tmp_path / "empty", tmp_path / "missing.tif", tmp_path / "d"]
+    names = ["b", "b/a", "c", "empty", "missing.tif", "d/e"]
+    assert with_subfolders(inputs) == [tmp_path / name for name in names]
+    planned = plan_files(with_subfolders([tmp_path / "b", tmp_path / "c"]))
+    assert [(f.path, f.stem) for f in planned] == [
+        (tmp_path / "b/2.tif", "2_tif"),
+        (tmp_path / "b/a/1.tif", "1"),
+        (tmp_path / "c/2.tif", "2_tif_2"),
+    ]
+
+
 def test_slices_of_a_stack_get_their_own_files(tmp_path: Path) -> None:
     stack = np.stack([blobs(seed=i)[0] for i in range(3)])
     path = write_image(tmp_path / "stack.tif", stack)
@@ -132,7 +149,7 @@ def test_an_empty_folder_does_not_stop_the_others(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     good = write_image(tmp_path / "good.tif", blobs()[0])
     empty, done = run([tmp_path / "empty", good], tmp_path / "out")
-    assert "subfolders are not searched" in str(empty.error)
+    assert "subfolders are searched with --recursive only" in str(empty.error)
     assert done.error is None
 
 

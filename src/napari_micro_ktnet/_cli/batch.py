@@ -105,10 +105,11 @@ def _job(options: argparse.Namespace, limits: Limits | None) -> BatchJob:
 def _run(options: argparse.Namespace, job: BatchJob, limits: Limits | None) -> BatchResult:
     from napari_micro_ktnet.batch.lot import BatchResult, iter_batch, plan_batch
     from napari_micro_ktnet.batch.parallel import Where
+    from napari_micro_ktnet.batch.plan import with_subfolders
     from napari_micro_ktnet.batch.segmentation import FileProgress
 
     where = Where(options.workers, "threads" if options.threads else "processes", options.scheduler)
-    files = plan_batch(options.inputs)
+    files = plan_batch(with_subfolders(options.inputs) if options.recursive else options.inputs)
     steps = iter_batch(files, job, limits, where, options.lot, options.operator)
     taken_over = 0
     with tqdm(total=len(files), desc="measuring", unit="file", disable=None) as bar:

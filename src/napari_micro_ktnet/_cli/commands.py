@@ -95,12 +95,12 @@ def _check_display() -> None:
 
 def segment(options: argparse.Namespace) -> int:
     """Segment files and folders."""
-    from napari_micro_ktnet.batch.plan import plan_files
+    from napari_micro_ktnet.batch.plan import plan_files, with_subfolders
     from napari_micro_ktnet.batch.segmentation import FileProgress, iter_segment_files
     from napari_micro_ktnet.batch.writing import OutputOptions
     from napari_micro_ktnet.model.registry import load_model
 
-    files = plan_files(options.inputs)
+    files = plan_files(with_subfolders(options.inputs) if options.recursive else options.inputs)
     model = load_model(options.model)
     outputs = OutputOptions(options.threshold, options.save_probability, options.save_overlay)
     steps = iter_segment_files(

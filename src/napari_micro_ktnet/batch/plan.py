@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,11 +75,44 @@ def plan_files(inputs: Sequence[str | Path], reserved: Sequence[str] = ()) -> tu
     return tuple(PlannedFile(p, s) for p, s in zip(paths, _unique_stems(paths, reserved), strict=True))
 
 
+def with_subfolders(inputs: Sequence[str | Path]) -> list[Path]:
+    """Put beside each folder all that lie in it, at any depth, as far as they hold images.
+
+    Parameters
+    ----------
+    inputs : sequence of path
+        Files and folders.
+
+    Returns
+    -------
+    list of Path
+        For `plan_files`. Hidden folders and links to folders are left out; a folder without an image, in
+        itself or below, stays.
+
+    Raises
+    ------
+    ReadError
+        A folder cannot be looked into.
+    """
+    paths: list[Path] = []
+    for given in map(Path, inputs):
+        found = [folder for folder in _folders(given) if image_files(folder)] if given.is_dir() else []
+        paths += found or [given]
+    return paths
+
+
+def _folders(top: Path) -> Iterator[Path]:
+    yield top
+    inside = [p for p in top.iterdir() if p.is_dir() and not p.is_symlink() and not p.name.startswith(".")]
+    for folder in sorted(inside):
+        yield from _folders(folder)
+
+
 def no_image_in(folder: Path) -> str:
     """Say that a folder is of no use."""
     return (
         f"The folder {folder} holds no image. Expected files ending in {', '.join(SUFFIXES)}; its subfolders "
-        "are not searched."
+        "are searched with --recursive only."
     )
 
 
