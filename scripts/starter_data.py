@@ -12,6 +12,7 @@ from scipy import ndimage
 from napari_micro_ktnet.sem import read_sem
 from napari_micro_ktnet.synthetic import SceneSpec, random_scene, render
 from napari_micro_ktnet.synthetic.caption import add_caption
+from napari_micro_ktnet.training.config import AugmentConfig
 from napari_micro_ktnet.training.dataset import ImagePair
 from napari_micro_ktnet.training.losses import IGNORE
 
@@ -24,6 +25,17 @@ FOLDS = (
     ("10un_0", "2C3_0"),
     ("5C3_0", "point5C3_0"),
     ("5un_0", "2un_0"),
+)
+# For images of the instrument that will be used: turned, a little brighter or darker, and no more.
+MILD = AugmentConfig(
+    horizontal_flip=0.5,
+    vertical_flip=0.5,
+    transpose=0.5,
+    brightness=0.2,
+    contrast=0.2,
+    gamma=0,
+    blur=0,
+    sharpen=0,
 )
 # Columns beside a strip that are not learnt either, so that hardly any agglomerate is both learnt and scored.
 GAP = 48

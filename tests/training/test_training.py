@@ -149,6 +149,18 @@ def test_weights_decide_how_often_an_image_is_drawn() -> None:
     assert share == pytest.approx(0.25, abs=0.06)
 
 
+def test_variation_of_one_image_alone() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    plain = ImagePair("plain", pixels, np.ones((64, 64), np.uint8), augment=STILL)
+    varied = ImagePair("varied", pixels, np.zeros((64, 64), np.uint8))
+    sampler = CropSampler([plain, varied], Normalization(), preset("quick", crop=64, batch_size=40))
+    images, masks = sampler.batch(1)
+    as_it_is = torch.from_numpy(plain.stretched(Normalization()).astype(np.float32))
+    same = [torch.equal(image, as_it_is) for image in images]
+    assert same == [bool((mask == 1).all()) for mask in masks]
+    assert 10 < sum(same) < 30
+
+
 def test_paper_preset() -> None:
     paper = preset("paper")
     assert (paper.optimizer, paper.lr_encoder, paper.lr_decoder) == ("adam", 2e-4, 2e-4)

@@ -16,7 +16,7 @@ from napari_micro_ktnet.errors import DataError
 from napari_micro_ktnet.model.spec import Normalization
 from napari_micro_ktnet.predict.intensity import find_stretch
 from napari_micro_ktnet.training.augment import take_crop, vary
-from napari_micro_ktnet.training.config import TrainingConfig
+from napari_micro_ktnet.training.config import AugmentConfig, TrainingConfig
 from napari_micro_ktnet.training.losses import IGNORE
 
 _REMEMBERED_PIXELS = 20_000
@@ -42,6 +42,8 @@ class ImagePair:
         Pixel size ``(y, x)`` in nm.
     rows : int or None
         Rows above the data bar; None = all.
+    augment : AugmentConfig or None
+        How much its crops are varied; None = as much as the settings of the run say.
     """
 
     name: str
@@ -50,6 +52,7 @@ class ImagePair:
     weight: float = 1.0
     pixel_size: tuple[float, float] | None = None
     rows: int | None = None
+    augment: AugmentConfig | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.shape != self.mask.shape or self.pixels.ndim != 2:
@@ -166,10 +169,11 @@ class CropSampler:
         index = int(rng.choice(len(self.pairs), p=self.shares))
         pair = self.pairs[index]
         y, x = self._centre(pair, rng)
-        low, high = config.augment.zoom
+        augment = pair.augment or config.augment
+        low, high = augment.zoom
         magnification = float(np.exp(rng.uniform(np.log(low), np.log(high))))
         image, mask = take_crop(self.images[index], pair.mask, (y, x), config.crop, magnification)
-        return vary(image, mask, rng, config.augment)
+        return vary(image, mask, rng, augment)
 
     def _centre(self, pair: ImagePair, rng: np.random.Generator) -> tuple[int, int]:
         jitter = rng.integers(-self.config.crop // 3, self.config.crop // 3 + 1, 2)
