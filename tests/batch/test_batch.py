@@ -149,7 +149,7 @@ def test_an_empty_folder_does_not_stop_the_others(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     good = write_image(tmp_path / "good.tif", blobs()[0])
     empty, done = run([tmp_path / "empty", good], tmp_path / "out")
-    assert "subfolders are searched with --recursive only" in str(empty.error)
+    assert "on the command line alone, with --recursive" in str(empty.error)
     assert done.error is None
 
 

@@ -111,8 +111,8 @@ def _folders(top: Path) -> Iterator[Path]:
 def no_image_in(folder: Path) -> str:
     """Say that a folder is of no use."""
     return (
-        f"The folder {folder} holds no image. Expected files ending in {', '.join(SUFFIXES)}; its subfolders "
-        "are searched with --recursive only."
+        f"The folder {folder} holds no image. Expected files ending in {', '.join(SUFFIXES)}; subfolders are "
+        "searched on the command line alone, with --recursive."
     )
 
 

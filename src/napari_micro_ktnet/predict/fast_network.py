@@ -23,7 +23,7 @@ _TOLERANCE = 1e-2
 
 
 class _GlobalMean(nn.AdaptiveAvgPool2d):
-    """The mean as that of one window, a tenth of the time in bfloat16 and channels-last order."""
+    """The mean as that of one window, two to nine times as fast in bfloat16 and channels-last order."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(x, x.shape[2:])
@@ -67,16 +67,17 @@ def inference_network(network: nn.Module, device: torch.device, dtype: torch.dty
     place = (device, dtype)
     state = _state_of(network)
     kept = _kept.get(network)
-    if kept is not None and state and (kept.state, kept.place) == (state, place):
+    if kept is not None and (kept.state, kept.place) == (state, place):
         return kept.network
     made = _folded(network).to(device)
     for module in made.modules():
         if dtype is not None and type(module) in (nn.Conv2d, nn.ConvTranspose2d):
             module.to(dtype)
-        elif device.type == "cpu" and _is_global_mean(module):
+        elif device.type == "cpu" and is_global_mean(module):
             module.__class__ = _GlobalMean
     made = made.to(memory_format=torch.channels_last)
-    _kept[network] = _Kept(state, place, made)
+    if state:
+        _kept[network] = _Kept(state, place, made)
     return made
 
 
@@ -86,7 +87,8 @@ def _can_be_copied(network: nn.Module) -> bool:
     return not watched and any(isinstance(m, nn.BatchNorm2d) for m in modules)
 
 
-def _is_global_mean(module: nn.Module) -> bool:
+def is_global_mean(module: nn.Module) -> bool:
+    """Whether a module is torch's own mean over all pixels of each channel."""
     return type(module) is nn.AdaptiveAvgPool2d and module.output_size in {1, (1, 1)}
 
 
@@ -138,9 +140,7 @@ def _find_pairs(network: nn.Module, probe: Tensor) -> tuple[list[tuple[Convoluti
 
     hooks = []
     for module in names:
-        if isinstance(module, Convolution) and not (
-            isinstance(module, nn.ConvTranspose2d) and module.groups > 1
-        ):
+        if isinstance(module, nn.Conv2d) or (isinstance(module, nn.ConvTranspose2d) and module.groups == 1):
             hooks.append(module.register_forward_hook(after))
         elif isinstance(module, nn.BatchNorm2d) and module.track_running_stats:
             hooks.append(module.register_forward_pre_hook(before))

@@ -21,7 +21,7 @@ BUDGET = 960 * 704
 """Pixels of a tile, unless asked otherwise: above it a CPU's caches no longer hold what it works on."""
 
 _SHORTEST_SIDE = 256
-# Longer tiles see little context across.
+# Longest by shortest side: longer tiles see little context across.
 _SLENDER = 2.25
 
 

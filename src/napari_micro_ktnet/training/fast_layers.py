@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from napari_micro_ktnet.predict.fast_network import is_global_mean
+
 LARGE = 512 * 1024
 """Weights of a 1 x 1 convolution from which on a matrix product is faster."""
 
@@ -80,7 +82,7 @@ def use_fast_layers(network: nn.Module) -> None:
             module.__class__ = _Doubling
         elif type(module) is nn.Conv2d and _is_large_pointwise(module):
             module.__class__ = _Pointwise
-        elif type(module) is nn.AdaptiveAvgPool2d and module.output_size in {1, (1, 1)}:
+        elif is_global_mean(module):
             module.__class__ = _BySum
 
 
