@@ -37,8 +37,12 @@ def run(
     [
         (["a.tif", "b.tif"], ["a", "b"]),
         (["a.tif", "a.png"], ["a_tif", "a_png"]),
-        (["x/a.tif", "y/a.tif"], ["a_tif", "a_tif_2"]),
-        (["A.tif", "a.tif"], ["A_tif", "a_tif_2"]),
+        (["x/a.tif", "y/a.tif"], ["x_a", "y_a"]),
+        (["x/a.tif", "x/a.png", "y/a.tif"], ["x_a_tif", "x_a_png", "y_a_tif"]),
+        (["x/raw/a.tif", "y/raw/a.tif", "b.tif"], ["x_raw_a", "y_raw_a", "b"]),
+        (["/a.tif", "/x/a.tif"], ["a", "x_a"]),
+        (["x/a.tif", "y/a.tif", "x_a.tif"], ["x_a", "y_a", "x_a_2"]),
+        (["A.tif", "a.tif"], ["A", "a_2"]),
         (["a.tif", "a.png", "a_tif.png"], ["a_tif", "a_png", "a_tif_2"]),
         (["a.tif", "a.tif"], ["a"]),
         (["no_suffix"], ["no_suffix"]),
@@ -120,9 +124,9 @@ def test_subfolders(tmp_path: Path) -> None:
     assert with_subfolders(inputs) == [tmp_path / name for name in names]
     planned = plan_files(with_subfolders([tmp_path / "b", tmp_path / "c"]))
     assert [(f.path, f.stem) for f in planned] == [
-        (tmp_path / "b/2.tif", "2_tif"),
+        (tmp_path / "b/2.tif", "b_2"),
         (tmp_path / "b/a/1.tif", "1"),
-        (tmp_path / "c/2.tif", "2_tif_2"),
+        (tmp_path / "c/2.tif", "c_2"),
     ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +46,8 @@ def plan_files(inputs: Sequence[str | Path], reserved: Sequence[str] = ()) -> tu
     Returns
     -------
     tuple of PlannedFile
-        Files whose stems would collide get their suffix, then a number, added.
+        Where stems would collide, their suffix is added, or the names of as many folders put in front as
+        tell them apart, or both; where nothing does, a number.
 
     Raises
     ------
@@ -127,10 +127,12 @@ def _is_result(path: Path) -> bool:
 
 def _unique_stems(paths: Sequence[Path], reserved: Sequence[str]) -> list[str]:
     # File systems that ignore case would let A.tif and a.tif overwrite each other.
-    same = Counter(p.stem.lower() for p in paths if not p.is_dir())
-    stems = [
-        p.stem if same[p.stem.lower()] <= 1 else f"{p.stem}_{p.suffix.lstrip('.').lower()}" for p in paths
-    ]
+    same: dict[str, list[Path]] = {}
+    for path in paths:
+        if not path.is_dir():
+            same.setdefault(path.stem.lower(), []).append(path)
+    names = {path: name for group in same.values() for path, name in _told_apart(group).items()}
+    stems = [names.get(path, path.stem) for path in paths]
     taken = {name.lower() for name in reserved}
     planned = {stem.lower() for stem in stems}
     for i, stem in enumerate(stems):
@@ -140,6 +142,22 @@ def _unique_stems(paths: Sequence[Path], reserved: Sequence[str]) -> list[str]:
         taken.add(name.lower())
         stems[i] = name
     return stems
+
+
+def _told_apart(group: Sequence[Path]) -> dict[Path, str]:
+    """Name files of one stem by no more than tells them apart: their suffix, then folders above them."""
+    for folders in range(max(len(path.absolute().parts) for path in group)):
+        for suffixed in (False, True):
+            names = {path: _name(path, folders, suffixed) for path in group}
+            if len({name.lower() for name in names.values()}) == len(group):
+                return names
+    return {path: path.stem for path in group}
+
+
+def _name(path: Path, folders: int, suffixed: bool) -> str:
+    parts = path.absolute().relative_to(path.absolute().anchor).parts[:-1]
+    above = parts[len(parts) - min(folders, len(parts)) :]
+    return "_".join((*above, path.stem, *([path.suffix[1:].lower()] if suffixed else [])))
 
 
 def _is_part(stem: str, planned: Collection[str]) -> bool:
