@@ -47,6 +47,29 @@ def test_subfolders_on_demand(
     assert sorted(p.name for p in out.glob("*_labels.tif")) == ["a_labels.tif", "b_labels.tif"]
 
 
+def test_a_name_that_no_file_can_have_stops_no_others(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = write_image(tmp_path / "a.tif", blobs()[0])
+    inputs = [str(tmp_path / ("x" * 300)), str(good)]
+    assert main(["segment", *inputs, "--output", str(tmp_path / "out"), "--model", model]) == 1
+    assert "1 of 2 files failed" in capsys.readouterr().err
+    assert (tmp_path / "out" / "a_labels.tif").is_file()
+    assert main(["info", inputs[0]]) == 1
+    assert "File name too long" in capsys.readouterr().out
+
+
+def test_a_file_that_the_system_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused() -> None:
+        raise PermissionError(13, "Permission denied", "/locked/models")
+
+    monkeypatch.setattr("napari_micro_ktnet.model.registry.list_models", refused)
+    assert main(["models", "list"]) == 1
+    assert capsys.readouterr().err == "micro-ktnet: /locked/models: Permission denied.\n"
+
+
 def test_some_failed(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
     good = write_image(tmp_path / "a.tif", blobs()[0])
     bad = tmp_path / "text.tif"
@@ -68,10 +91,14 @@ def test_some_failed(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[s
         (["segment", "a.tif", "--output", "o", "--tile", "5"], "at least 32"),
         (["segment", "a.tif", "--output", "o", "--overlap", "1"], "overlap"),
         (["models", "show", "nowhere.safetensors"], "No model file"),
+        (["models", "show", "x" * 300], "No model named"),
+        (["models", "show", "x" * 300 + ".safetensors"], "File name too long"),
+        (["train", "--images", "x" * 300, "--masks", "none", "--output", "o"], "File name too long"),
+        (["models", "import", ".", "--encoder", "resnet50", "--variant", "micronet"], "it is no file"),
         (["models", "remove", "starter"], "cannot be removed"),
         (["models", "add", "a.safetensors", "--name", "x"], "No model file"),
-        (["train", "--images", "none", "--masks", "none", "--output", "o"], "does not exist"),
-        (["train", "--images", __file__, "--masks", "none", "--output", "o"], "is a file, no folder"),
+        (["train", "--images", "none", "--masks", "none", "--output", "o"], "No such file or directory"),
+        (["train", "--images", __file__, "--masks", "none", "--output", "o"], "Not a directory"),
         (["train", "--images", "a", "--masks", "b", "--output", __file__], "Nothing can be written"),
         (["train", "--images", "a", "--masks", "b", "--output", "o", "--name", "Starter"], "not 'starter'"),
         (["train", "--images", "a", "--masks", "b", "--output", "o", "--json", "x"], "--estimate"),

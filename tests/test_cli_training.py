@@ -51,7 +51,7 @@ def test_a_run_is_stopped_listed_and_resumed(
     assert "--model mine" not in printed.out
     assert main(["runs", "list", str(tmp_path)]) == 0
     assert "stopped      step 3 of 6" in capsys.readouterr().out
-    assert main(["train", *arguments, "--output", str(run)]) == 1
+    assert main(["train", *arguments, "--output", str(run)]) == 2
     assert "holds a training run already" in capsys.readouterr().err
     assert main(["runs", "stop", str(run)]) == 2
     assert main(["resume", str(run), "--name", "mine"]) == 0

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from napari_micro_ktnet.errors import InputError, OutputError
-from napari_micro_ktnet.files import append_text, check_writable, replacing, write_bytes
+from napari_micro_ktnet.files import (
+    append_text,
+    check_writable,
+    is_folder,
+    replacing,
+    unreadable,
+    write_bytes,
+)
 
 
 def test_lines_are_appended(tmp_path: Path) -> None:
@@ -45,6 +52,41 @@ def test_a_full_disk_is_said_to_be_one(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(OutputError, match="The disk is full"):
         append_text(tmp_path / "log", "a")
+
+
+def test_a_disk_that_fills_up_under_numpy_is_said_to_be_full(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="The disk is full"), replacing(tmp_path / "labels.tif"):
+        raise OSError("350000 requested and 270000 written")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("file", ""),
+        ("none", "No such file"),
+        ("file/below", "Not a directory"),
+        ("folder", "it is no file"),
+        ("a" * 300, "File name too long"),
+        ("nul\0", "null"),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="the reasons are those of other systems")
+def test_why_a_file_cannot_be_read(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    assert bool(unreadable(tmp_path / name)) == bool(reason)
+    assert reason in unreadable(tmp_path / name)
+    assert is_folder(tmp_path / name) == (name == "folder")
+
+
+def test_a_file_that_may_not_be_read_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "stat", locked)
+    assert unreadable(tmp_path / "a") == "Permission denied"
+    assert not is_folder(tmp_path)
 
 
 def test_looking_whether_a_folder_can_be_written_leaves_nothing(tmp_path: Path) -> None:

@@ -56,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("micro-ktnet: stopped. What was finished before is kept.", file=sys.stderr)
         return STOPPED
     except OSError as error:
+        if error.filename is not None and not options.debug:
+            print(f"micro-ktnet: {error.filename}: {error.strerror}.", file=sys.stderr)
+            return SOME_FAILED
         if options.debug or error.errno not in (errno.EPIPE, errno.ENOSPC):
             raise
         if error.errno == errno.ENOSPC:

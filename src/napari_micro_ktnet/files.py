@@ -1,10 +1,11 @@
-"""Writing files so that nothing half-written ever has the final name."""
+"""Writing files so that nothing half-written ever has the final name, and asking what can be read."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,7 +57,9 @@ def _explaining(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+        # NumPy, where a disk fills up within a write, gives numbers instead of a reason.
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "requested and" in str(error)
+        if full or "No space left" in str(error):
             raise OutputError(
                 f"The disk is full: {path} could not be written. Free some space and try again."
             ) from error
@@ -122,6 +125,25 @@ def check_writable(folder: Path) -> None:
         raise InputError(
             f"Nothing can be written into {folder} ({error.strerror or error}). Choose another output folder."
         ) from error
+
+
+def unreadable(path: Path) -> str:
+    """Say why a file cannot be read; empty if it can."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return "it is no file"
+        path.open("rb").close()
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return ""
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; not if nobody may look, or no folder can have the name."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def file_sha256(path: Path) -> str:

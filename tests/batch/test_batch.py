@@ -41,6 +41,8 @@ def run(
         (["x/a.tif", "x/a.png", "y/a.tif"], ["x_a_tif", "x_a_png", "y_a_tif"]),
         (["x/raw/a.tif", "y/raw/a.tif", "b.tif"], ["x_raw_a", "y_raw_a", "b"]),
         (["/a.tif", "/x/a.tif"], ["a", "x_a"]),
+        (["/x/y/a.tif", "/x/y/../a.tif"], ["y_a", "x_a"]),
+        (["x/a.tif", "b.tif", "x/y/../a.tif"], ["a", "b"]),
         (["x/a.tif", "y/a.tif", "x_a.tif"], ["x_a", "y_a", "x_a_2"]),
         (["A.tif", "a.tif"], ["A", "a_2"]),
         (["a.tif", "a.png", "a_tif.png"], ["a_tif", "a_png", "a_tif_2"]),

@@ -295,10 +295,22 @@ def test_model_file_can_be_chosen(widget, viewer, grey, models: Path, tmp_path: 
     assert "agglomerate, pore" in widget.form.about.text()
     widget.refresh_models()
     assert widget.form.model.currentText() == "mine"
+    assert [widget.form.model.itemText(i) for i in range(widget.form.model.count())].count("mine") == 1
     (tmp_path / "bad.safetensors").write_bytes(b"\x80\x04 a pickle")
     widget.add_model_file(str(tmp_path / "bad.safetensors"))
     assert "pickle" in widget.form.message.text()
     assert not widget.form.run.isEnabled()
+
+
+def test_a_model_with_a_dot_in_its_name_is_listed_once(widget, models: Path) -> None:
+    path = models / "v1.2.safetensors"
+    path.write_bytes((models / "two.safetensors").read_bytes())
+    for count in (1, 1, 0):
+        if not count:
+            path.unlink()
+        widget.refresh_models()
+        listed = [widget.form.model.itemText(i) for i in range(widget.form.model.count())]
+        assert listed.count("v1.2") == count
 
 
 def test_settings_choose_the_device_and_the_cache_folder(
@@ -310,12 +322,36 @@ def test_settings_choose_the_device_and_the_cache_folder(
 
     chosen = {"device": "cuda", "cache_folder": str(tmp_path / "cache")}
     monkeypatch.delenv("MICRO_KTNET_CACHE", raising=False)
+    monkeypatch.setattr(settings, "_replaced", {})
     monkeypatch.setattr(settings, "_setting", lambda key, default: chosen.get(key, default))
     widget = SegmentWidget(viewer)
     qtbot.addWidget(widget)
     assert widget.form.device.currentText() == "cuda"
     assert cache_folder() == tmp_path / "cache"
-    monkeypatch.delenv("MICRO_KTNET_CACHE")
+    monkeypatch.setenv("MICRO_KTNET_CACHE", str(tmp_path / "environment"))
+    settings.apply_cache_folder()
+    assert cache_folder() == tmp_path / "cache"
+    chosen["cache_folder"] = str(tmp_path / "other")
+    settings.apply_cache_folder()
+    assert cache_folder() == tmp_path / "other"
+
+
+def test_without_a_cache_folder_in_the_preferences_the_environment_holds_again(
+    monkeypatch, tmp_path: Path
+) -> None:
+    from napari_micro_ktnet.gui import settings
+    from napari_micro_ktnet.model.cache import cache_folder
+
+    chosen = {"cache_folder": str(tmp_path / "cache")}
+    monkeypatch.setenv("MICRO_KTNET_CACHE", str(tmp_path / "environment"))
+    monkeypatch.setattr(settings, "_replaced", {})
+    monkeypatch.setattr(settings, "_setting", lambda key, default: chosen.get(key, default))
+    settings.apply_cache_folder()
+    assert cache_folder() == tmp_path / "cache"
+    del chosen["cache_folder"]
+    for _ in range(2):
+        settings.apply_cache_folder()
+        assert cache_folder() == tmp_path / "environment"
 
 
 def test_settings_are_those_of_the_manifest() -> None:

@@ -95,6 +95,12 @@ def test_every_architecture(architecture: str) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["micro-ktnet", "unet"])
+def test_an_encoder_for_one_size_alone_is_refused(architecture: str) -> None:
+    with pytest.raises(ModelError, match="takes images of one size alone"):
+        build_network(ModelSpec(architecture=architecture, encoder="tu-swin_tiny_patch4_window7_224"))
+
+
+@pytest.mark.parametrize("architecture", ["micro-ktnet", "unet"])
 def test_unknown_encoder_is_named(architecture: str) -> None:
     with pytest.raises(ModelError, match="resnet-nine"):
         build_network(ModelSpec(architecture=architecture, encoder="resnet-nine"))

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from helpers import blobs, pixel_model, slope_model
 from napari_micro_ktnet.errors import InputError, ReadError
 from napari_micro_ktnet.model.spec import Normalization
-from napari_micro_ktnet.predict.device import autocast_dtype, pick_device
+from napari_micro_ktnet.predict.device import autocast_dtype, is_out_of_memory, pick_device
 from napari_micro_ktnet.predict.inference import iter_segment, segment
 from napari_micro_ktnet.predict.intensity import find_stretch
 from napari_micro_ktnet.predict.result import probability_to_labels
 from napari_micro_ktnet.sem import DataBar, SEMImage
+from napari_micro_ktnet.synthetic import masterbatch_image
 
 EXACT = {"device": "cpu", "precision": "float32"}
 
@@ -95,6 +96,27 @@ def test_the_type_of_the_pixels_does_not_matter(convert) -> None:
     np.testing.assert_allclose(
         segment(convert(grey), pixel_model(), **EXACT).probability, reference.probability, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("bare", [lambda p: p, lambda p: np.dstack([p, p, p]), lambda p: np.stack([p, p])])
+def test_the_data_bar_of_an_array_is_left_out(bare) -> None:
+    scene = masterbatch_image((300, 400), seed=3, data_bar=True)
+    top = 300 - scene.data_bar_rows
+    pixels = bare(scene.pixels)
+    labels = segment(pixels, pixel_model(), **EXACT).labels(0.0)
+    rows = np.flatnonzero(labels.reshape(-1, 300, 400).any(axis=(0, 2)))
+    assert abs(rows[-1] + 1 - top) <= 2
+    told = SEMImage(pixels, rgb=pixels.shape[-1] == 3)
+    assert segment(told, pixel_model(), **EXACT).labels(0.0).all()
+
+
+def test_of_a_pyramid_the_finest_level_is_segmented() -> None:
+    from napari.layers import Image
+
+    grey = blobs()[0]
+    layer = Image([grey, grey[::2, ::2], grey[::4, ::4]], multiscale=True)
+    found = segment(layer.data, pixel_model(), **EXACT)
+    np.testing.assert_array_equal(found.labels(), segment(grey, pixel_model(), **EXACT).labels())
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, bool])
@@ -289,6 +311,36 @@ def test_out_of_memory_steps_down(limit: int, warned: list[str]) -> None:
     for message, part in zip(messages, warned, strict=True):
         assert part in message
     np.testing.assert_allclose(result.probability[0], expected(grey, low=0, high=255), atol=1e-5)
+
+
+def test_a_model_that_does_not_fit_on_the_device_runs_on_the_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(network: torch.nn.Module, device: torch.device, *_: object) -> torch.nn.Module:
+        if device.type != "cpu":
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return network
+
+    monkeypatch.setattr("napari_micro_ktnet.predict.runner.pick_device", lambda _: torch.device("meta"))
+    monkeypatch.setattr("napari_micro_ktnet.predict.runner.inference_network", full)
+    grey = np.random.default_rng(1).integers(0, 256, (60, 80)).astype(np.uint8)
+    with pytest.warns(UserWarning, match="does not fit into the memory of meta; going on with the CPU"):
+        result = segment(grey, pixel_model(), precision="float32")
+    assert result.parameters["device"] == "cpu"
+    np.testing.assert_allclose(result.probability[0], expected(grey, low=0, high=255), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB",
+        "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried to",
+        "[enforce fail at alloc_cpu.cpp:80] DefaultCPUAllocator: not enough memory: you tried to",
+    ],
+)
+def test_how_memory_says_that_it_ran_out(text: str) -> None:
+    assert is_out_of_memory(RuntimeError(text))
+    assert not is_out_of_memory(ValueError(text))
 
 
 def test_no_memory_at_all_is_an_error_that_says_so() -> None:

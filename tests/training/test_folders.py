@@ -165,7 +165,7 @@ def test_an_image_under_two_names_is_refused(tmp_path: Path, held: bool) -> None
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="does not exist"):
+    with pytest.raises(DataError, match="cannot be looked into"):
         read_folder(tmp_path / "nothing", tmp_path)
 
 

@@ -296,7 +296,7 @@ def test_command_line(textures: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "By class: blobs" in out
     assert f"--encoder resnet18 --init {encoder}" in out
     before = encoder.read_bytes()
-    assert main(arguments) == 1
+    assert main(arguments) == 2
     assert "holds a pre-trained encoder already" in capsys.readouterr().err
     assert encoder.read_bytes() == before
 
@@ -306,7 +306,7 @@ def test_command_line(textures: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     [
         (["--encoder", "resnet19"], "no encoder"),
         (["--encoder", "resnet18", "--init", "imagenet"], "local file"),
-        (["--encoder", "resnet18", "--init", "nothing.pth"], "no weights file nothing.pth"),
+        (["--encoder", "resnet18", "--init", "nothing.pth"], "weights file nothing.pth cannot be read"),
         (["--batch-size", "1"], "batch_size"),
         (["--validation-share", "1"], "validation_share"),
     ],

@@ -139,7 +139,7 @@ def test_two_trainings_in_one_directory(tmp_path: Path) -> None:
     assert Run(tmp_path).summary().status == "running"
     with pytest.raises(TrainingError, match="another process"):
         next(iter_resume(Run(tmp_path), PAIRS, HELD))
-    with pytest.raises(TrainingError, match="holds a training run already"):
+    with pytest.raises(InputError, match="holds a training run already"):
         next(iter_train(PAIRS, HELD, tmp_path, settings()))
     steps.close()
 
@@ -147,7 +147,7 @@ def test_two_trainings_in_one_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["model.safetensors", "state.safetensors", "metrics.csv"])
 def test_files_of_others_are_not_written_over(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"mine")
-    with pytest.raises(TrainingError, match="choose another directory, or move it away"):
+    with pytest.raises(InputError, match="choose another directory, or move it away"):
         next(iter_train(PAIRS, HELD, tmp_path, settings()))
     assert [p.name for p in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_bytes() == b"mine"

@@ -13,7 +13,7 @@ from napari_micro_ktnet.batch.record import SegmentationRecord
 from napari_micro_ktnet.batch.segmentation import FileProgress, segment_file
 from napari_micro_ktnet.batch.state import FieldState, FileState, field_state, read_state, write_state
 from napari_micro_ktnet.errors import DataError, InputError, MicroKTNetError, ReadError
-from napari_micro_ktnet.files import file_sha256, write_bytes
+from napari_micro_ktnet.files import file_sha256, is_folder, write_bytes
 from napari_micro_ktnet.measurement.fields import measure_field
 from napari_micro_ktnet.measurement.label_files import load_field, record_path
 from napari_micro_ktnet.predict.device import explaining_memory
@@ -67,7 +67,7 @@ def iter_process_file(file: PlannedFile, job: BatchJob) -> Generator[FileProgres
 
 
 def _process(file: PlannedFile, job: BatchJob) -> Generator[FileProgress, None, bool]:
-    if file.path.is_dir():
+    if is_folder(file.path):
         raise InputError(no_image_in(file.path))
     try:
         sha256 = file_sha256(file.path)

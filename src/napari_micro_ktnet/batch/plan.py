@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from napari_micro_ktnet.batch.record import recorded_files
 from napari_micro_ktnet.errors import InputError
+from napari_micro_ktnet.files import is_folder
 from napari_micro_ktnet.sem.folders import LABELS_ENDING, image_files
 from napari_micro_ktnet.sem.reader import SUFFIXES
 
@@ -60,7 +62,7 @@ def plan_files(inputs: Sequence[str | Path], reserved: Sequence[str] = ()) -> tu
     empty: list[Path] = []
     for given in inputs:
         path = Path(given)
-        if not path.is_dir():
+        if not is_folder(path):
             paths.append(path)
             continue
         inside = [p for p in image_files(path) if not _is_result(p)]
@@ -71,7 +73,10 @@ def plan_files(inputs: Sequence[str | Path], reserved: Sequence[str] = ()) -> tu
         raise InputError("No input was given. Name at least one image file or folder.")
     if len(empty) == len(paths):
         raise InputError(" ".join(no_image_in(path) for path in empty))
-    paths = list(dict.fromkeys(paths))
+    different: dict[Path, Path] = {}
+    for path in paths:
+        different.setdefault(_absolute(path), path)
+    paths = list(different.values())
     return tuple(PlannedFile(p, s) for p, s in zip(paths, _unique_stems(paths, reserved), strict=True))
 
 
@@ -96,7 +101,7 @@ def with_subfolders(inputs: Sequence[str | Path]) -> list[Path]:
     """
     paths: list[Path] = []
     for given in map(Path, inputs):
-        found = [folder for folder in _folders(given) if image_files(folder)] if given.is_dir() else []
+        found = [folder for folder in _folders(given) if image_files(folder)] if is_folder(given) else []
         paths += found or [given]
     return paths
 
@@ -129,7 +134,7 @@ def _unique_stems(paths: Sequence[Path], reserved: Sequence[str]) -> list[str]:
     # File systems that ignore case would let A.tif and a.tif overwrite each other.
     same: dict[str, list[Path]] = {}
     for path in paths:
-        if not path.is_dir():
+        if not is_folder(path):
             same.setdefault(path.stem.lower(), []).append(path)
     names = {path: name for group in same.values() for path, name in _told_apart(group).items()}
     stems = [names.get(path, path.stem) for path in paths]
@@ -146,7 +151,7 @@ def _unique_stems(paths: Sequence[Path], reserved: Sequence[str]) -> list[str]:
 
 def _told_apart(group: Sequence[Path]) -> dict[Path, str]:
     """Name files of one stem by no more than tells them apart: their suffix, then folders above them."""
-    for folders in range(max(len(path.absolute().parts) for path in group)):
+    for folders in range(max(len(_folders_above(path)) for path in group) + 1):
         for suffixed in (False, True):
             names = {path: _name(path, folders, suffixed) for path in group}
             if len({name.lower() for name in names.values()}) == len(group):
@@ -155,9 +160,19 @@ def _told_apart(group: Sequence[Path]) -> dict[Path, str]:
 
 
 def _name(path: Path, folders: int, suffixed: bool) -> str:
-    parts = path.absolute().relative_to(path.absolute().anchor).parts[:-1]
-    above = parts[len(parts) - min(folders, len(parts)) :]
+    above = _folders_above(path)
+    above = above[max(0, len(above) - folders) :]
     return "_".join((*above, path.stem, *([path.suffix[1:].lower()] if suffixed else [])))
+
+
+def _folders_above(path: Path) -> tuple[str, ...]:
+    absolute = _absolute(path)
+    return absolute.relative_to(absolute.anchor).parts[:-1]
+
+
+def _absolute(path: Path) -> Path:
+    # No "..", with which a file's name would begin and be hidden; links keep the names that users know.
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _is_part(stem: str, planned: Collection[str]) -> bool:

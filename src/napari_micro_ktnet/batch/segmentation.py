@@ -16,7 +16,7 @@ from napari_micro_ktnet.batch.plan import PlannedFile, no_image_in
 from napari_micro_ktnet.batch.record import SegmentationRecord
 from napari_micro_ktnet.batch.writing import OutputOptions, check_replaceable, result_stems, write_result
 from napari_micro_ktnet.errors import InputError, MicroKTNetError
-from napari_micro_ktnet.files import check_writable
+from napari_micro_ktnet.files import check_writable, is_folder
 from napari_micro_ktnet.model.registry import Model
 from napari_micro_ktnet.predict.device import explaining_memory
 from napari_micro_ktnet.predict.inference import iter_segment
@@ -109,7 +109,7 @@ def segment_file(
     file: PlannedFile, output: Path, model: Model, options: OutputOptions, predict: Mapping[str, Any]
 ) -> Generator[FileProgress, None, tuple[SegmentationRecord, ...]]:
     """Segment the images of one file; see `iter_segment_files`."""
-    if file.path.is_dir():
+    if is_folder(file.path):
         raise InputError(no_image_in(file.path))
     images = read_sem_pages(file.path)
     pages = [file.stem if len(images) == 1 else f"{file.stem}_p{number}" for number in range(len(images))]

@@ -10,6 +10,8 @@ from pathlib import Path
 from napari_micro_ktnet.model.cache import CACHE_VARIABLE
 
 _PLUGIN = "napari-micro-ktnet"
+# What the environment said before the preferences did.
+_replaced: dict[str, str] = {}
 
 
 def preferred_device() -> str:
@@ -18,10 +20,14 @@ def preferred_device() -> str:
 
 
 def apply_cache_folder() -> None:
-    """Make the cache folder of the preferences hold, unless the environment already names one."""
+    """Make the cache folder of the preferences hold; where there is none, what the environment names."""
     folder = _setting("cache_folder", "")
+    # In the environment, because trainings run in processes of their own.
     if folder:
-        os.environ.setdefault(CACHE_VARIABLE, folder)
+        _replaced.setdefault(CACHE_VARIABLE, os.environ.get(CACHE_VARIABLE, ""))
+        os.environ[CACHE_VARIABLE] = folder
+    elif CACHE_VARIABLE in _replaced:
+        os.environ[CACHE_VARIABLE] = _replaced.pop(CACHE_VARIABLE)
 
 
 def devices() -> list[str]:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from napari_micro_ktnet.errors import ModelError, UnsafeFileError
-from napari_micro_ktnet.files import replacing
+from napari_micro_ktnet.files import replacing, unreadable
 from napari_micro_ktnet.model.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -87,10 +87,11 @@ def read_checkpoint_info(path: str | os.PathLike[str]) -> CheckpointInfo:
         The file is missing, damaged, or not a model of this package.
     """
     path = Path(path)
-    if not path.is_file():
+    problem = unreadable(path)
+    if problem:
         raise ModelError(
-            f"No model file at {path}. Expected a .safetensors file written by `micro-ktnet train`; "
-            "`micro-ktnet models list` shows the models that are known by name."
+            f"No model file can be read at {path} ({problem}). Expected a .safetensors file written by "
+            "`micro-ktnet train`; `micro-ktnet models list` shows the models that are known by name."
         )
     try:
         with safe_open(path, framework="numpy") as file:

@@ -20,6 +20,7 @@ from napari_micro_ktnet.model.encoders import canonical_encoder
 
 DECODER_CHANNELS = (256, 128, 64, 32, 16)
 STRIDE = 32
+_PROBE_SIDE = 64
 
 
 def pad_to_stride(x: Tensor, stride: int = STRIDE) -> Tensor:
@@ -67,7 +68,22 @@ def build_encoder(name: str) -> nn.Module:
                 "Expected a five-level encoder of segmentation-models-pytorch, such as 'se_resnext50_32x4d'."
             ) from error
     set_tensorflow_epsilon(encoder, name)
+    if name.startswith("tu-"):
+        _check_any_size(encoder, name)
     return cast("nn.Module", encoder)
+
+
+def _check_any_size(encoder: nn.Module, name: str) -> None:
+    """Refuse what timm builds for images of one size alone, such as Swin transformers."""
+    try:
+        with torch.inference_mode():
+            encoder.eval()(torch.zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise ModelError(
+            f"The encoder {name!r} takes images of one size alone ({error}). Expected one for any size, such "
+            "as 'se_resnext50_32x4d'."
+        ) from error
+    encoder.train()
 
 
 def set_tensorflow_epsilon(encoder: nn.Module, name: str) -> None:

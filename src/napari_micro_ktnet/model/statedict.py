@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from napari_micro_ktnet.errors import UnsafeFileError, WeightsError
+from napari_micro_ktnet.files import unreadable
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
@@ -41,9 +42,11 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         The file is missing, truncated, or holds no state dict.
     """
     path = Path(path)
-    if not path.is_file():
+    problem = unreadable(path)
+    if problem:
         raise WeightsError(
-            f"There is no weights file {path}. Give the path of a .pth, .pt or .safetensors file."
+            f"The weights file {path} cannot be read ({problem}). "
+            "Give the path of a .pth, .pt or .safetensors file."
         )
     content = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
     return _state_dict_of(content, path)

@@ -13,8 +13,8 @@ from napari_micro_ktnet.predict.tiles import BUDGET
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
-# The last one is how oneDNN, which computes on processors, says it.
-_NO_MEMORY = ("out of memory", "can't allocate memory", "could not create a primitive")
+# The last one is how oneDNN, which computes on processors, says it; the one before it is of Windows.
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "could not create a primitive")
 
 
 def pick_device(name: str = "auto") -> torch.device:

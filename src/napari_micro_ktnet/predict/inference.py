@@ -91,8 +91,8 @@ def iter_segment(
     slices = grey.pixels if grey.pixels.ndim == 3 else grey.pixels[None]
     asked = _asked(slices.shape[1:], grey.analysed_rows, region)
     factors = _factors(grey, loaded.spec.pixel_size_nm) if match_pixel_size else None
-    runner = Runner(loaded, settings)
     with explaining_memory(f"an image of shape {grey.pixels.shape}"):
+        runner = Runner(loaded, settings)
         probability = np.zeros((loaded.spec.channels, *slices.shape), np.float32)
         analysed = np.zeros(slices.shape, bool)
         before = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_micro_ktnet.errors import InputError
-from napari_micro_ktnet.sem import SEMImage, grey_if_grey, read_sem
+from napari_micro_ktnet.sem import SEMImage, find_data_bar, grey_if_grey, read_sem
 
 ImageLike = SEMImage | ArrayLike | str | os.PathLike[str]
 
@@ -22,7 +23,9 @@ def as_grey_image(image: ImageLike) -> SEMImage:
     ----------
     image : SEMImage, array or path
         An image ``(Y, X)``, a stack ``(Z, Y, X)``, a grey image stored in 3 or 4 equal colour
-        channels ``(Y, X, 3)`` or ``(Y, X, 4)``, or a file. Integers, floats or booleans.
+        channels ``(Y, X, 3)`` or ``(Y, X, 4)``, or a file. Integers, floats or booleans. Of a pyramid,
+        as napari keeps a large image, the finest level is taken. A data bar is looked for in
+        arrays and files; a `SEMImage` is taken as it is.
 
     Returns
     -------
@@ -39,8 +42,9 @@ def as_grey_image(image: ImageLike) -> SEMImage:
     """
     if isinstance(image, (str, os.PathLike)):
         image = read_sem(image)
+    bare = not isinstance(image, SEMImage)
     if not isinstance(image, SEMImage):
-        pixels = as_array(image, "the image")
+        pixels = as_array(_finest(image), "the image")
         image = SEMImage(pixels, rgb=pixels.ndim == 3 and pixels.shape[-1] in (3, 4))
     _check(image)
     if image.rgb:
@@ -53,7 +57,13 @@ def as_grey_image(image: ImageLike) -> SEMImage:
         image = replace(image, pixels=pixels, rgb=False)
     if image.pixels.dtype == bool:
         image = replace(image, pixels=image.pixels.astype(np.uint8))
-    return image
+    return replace(image, data_bar=find_data_bar(image.pixels)) if bare else image
+
+
+def _finest(image: Any) -> Any:
+    """Choose the finest level of a pyramid, napari's sequence of levels; as an array it is its coarsest."""
+    pyramid = isinstance(image, Sequence) and not isinstance(image, (list, tuple)) and len(image) > 0
+    return image[0] if pyramid else image
 
 
 def as_array(given: ArrayLike, what: str) -> NDArray[Any]:

@@ -153,8 +153,16 @@ class Runner:
     def _place(self, device: torch.device) -> None:
         self.device = device
         self.dtype = autocast_dtype(device, self.options.precision)
-        self.network = inference_network(self.model.network, device, self.dtype)
         self.budget = tile_budget(device)
+        try:
+            self.network = inference_network(self.model.network, device, self.dtype)
+        except (MemoryError, RuntimeError) as error:
+            if device.type == "cpu" or not is_out_of_memory(error):
+                raise
+            warnings.warn(
+                f"The model does not fit into the memory of {device}; going on with the CPU.", stacklevel=2
+            )
+            self._place(torch.device("cpu"))
 
     @property
     def parameters(self) -> dict[str, Any]:

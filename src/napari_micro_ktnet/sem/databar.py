@@ -38,14 +38,16 @@ def find_data_bar(pixels: NDArray[Any]) -> DataBar | None:
 
     Parameters
     ----------
-    pixels : ndarray of shape (Y, X)
-        Any real dtype, numpy or dask. Only the lowest 30 % of the rows are looked at.
+    pixels : ndarray of shape (Y, X) or (Z, Y, X)
+        Any real dtype, numpy or dask. Only the lowest 30 % of the rows are looked at, and of a stack,
+        whose slices all have the same bar, the first slice.
 
     Returns
     -------
     DataBar or None
         Rows of the bar; None where the image has none.
     """
+    pixels = _first(pixels)
     height, width = pixels.shape
     if height < 4 * _SMALLEST_ROWS or width < 2 * CELL * PARTS:
         return None
@@ -68,8 +70,8 @@ def may_be_bar(pixels: NDArray[Any], rows: int) -> bool:
 
     Parameters
     ----------
-    pixels : ndarray of shape (Y, X)
-        Any real dtype, numpy or dask.
+    pixels : ndarray of shape (Y, X) or (Z, Y, X)
+        Any real dtype, numpy or dask. Of a stack the first slice is looked at.
     rows : int
         Height of the claimed bar, at least 1.
 
@@ -78,9 +80,14 @@ def may_be_bar(pixels: NDArray[Any], rows: int) -> bool:
     bool
         False where most of these rows have no drawn background: the bar was cut off, or has another height.
     """
+    pixels = _first(pixels)
     claimed = np.asarray(pixels[pixels.shape[0] - rows :])
     equal = np.count_nonzero(claimed[:, 1:] == claimed[:, :-1], axis=1)
     return bool((equal >= _CLAIM_FLAT * (pixels.shape[1] - 1)).mean() >= _CLAIM_ROWS)
+
+
+def _first(pixels: NDArray[Any]) -> NDArray[Any]:
+    return pixels if pixels.ndim == 2 else pixels[0]
 
 
 def _drawn_run(rows: BarRows, smallest: int, floating: int) -> tuple[int, int] | None:

@@ -36,13 +36,15 @@ def files_by_stem(folder: Path, kind: str, leave_out: re.Pattern[str] | None = N
     Raises
     ------
     DataError
-        The folder does not exist, or two of its files have the same stem.
+        The folder cannot be looked into, or two of its files have the same stem.
     """
-    if not folder.is_dir():
-        problem = "is a file, no folder" if folder.exists() else "does not exist"
-        raise DataError(f"The {kind} folder {folder} {problem}. Give a folder with {kind} files.")
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError as error:
+        problem = f"cannot be looked into ({error.strerror or error})"
+        raise DataError(f"The {kind} folder {folder} {problem}. Give a folder with {kind} files.") from error
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in inside:
         if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
             continue
         if leave_out and leave_out.search(path.stem):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_micro_ktnet.errors import MicroKTNetError, ReadError
+from napari_micro_ktnet.files import is_folder
 from napari_micro_ktnet.sem._exif import read_tags
 from napari_micro_ktnet.sem._raster import read_raster
 from napari_micro_ktnet.sem._tiff import Lazy, TiffPicture, read_tiff
@@ -119,7 +120,7 @@ def _kind(path: Path) -> str:
     except IsADirectoryError as error:
         raise ReadError(f"{path}: a folder was given, expected an image file. Name a file in it.") from error
     except (OSError, ValueError) as error:
-        hint = "a folder was given" if path.is_dir() else f"the file cannot be opened ({error})"
+        hint = "a folder was given" if is_folder(path) else f"the file cannot be opened ({error})"
         raise ReadError(f"{path}: {hint}, expected a readable image file.") from error
     if not head:
         raise ReadError(f"{path}: the file is empty, expected an image. Copy or export it again.")
@@ -147,9 +148,8 @@ def _assemble(picture: TiffPicture, path: Path, index: int, count: int) -> SEMIm
 
 
 def _data_bar(pixels: NDArray[Any], rgb: bool, rows: int | None) -> DataBar | None:
-    # Every slice of a stack has the same bar.
-    grey = pixels[..., 1] if rgb else pixels if pixels.ndim == 2 else pixels[0]
-    height = grey.shape[0]
+    grey = pixels[..., 1] if rgb else pixels
+    height = grey.shape[-2]
     # Some write 0 below a bar that is there, and some exports cut off the bar that they still tell of.
     if rows is not None and 0 < rows < height and may_be_bar(grey, rows):
         return DataBar(height - rows, height, "metadata")

@@ -62,9 +62,10 @@ def iter_train(
     ------
     DataError
         Images or masks cannot be used.
+    InputError
+        The directory holds a run already, or files that it would write over.
     TrainingError
-        The directory holds a run already, or files that it would write over; the loss is no longer a number;
-        or memory does not suffice.
+        The loss is no longer a number, or memory does not suffice.
     OutputError
         The directory cannot be written, or the disk is full: the run can be resumed.
     """

@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from napari_micro_ktnet.errors import DataError, InputError, ReadError, TrainingError
+from napari_micro_ktnet.errors import DataError, InputError, ReadError
 from napari_micro_ktnet.files import replacing, write_bytes
 from napari_micro_ktnet.model.encoders import canonical_encoder
 from napari_micro_ktnet.training.class_folders import (
@@ -140,13 +140,15 @@ def iter_pretrain(folder: str | Path, output: str | Path, config: PretrainConfig
         The folders or too many of their images cannot be used.
     ModelError
         The encoder or its starting weights cannot be used.
+    InputError
+        The output holds an encoder already.
     TrainingError
-        The output holds an encoder already, the loss is no longer a number, or memory does not
+        The loss is no longer a number, or memory does not
         suffice.
     """
     output = Path(output)
     if (output / ENCODER_FILE).exists():
-        raise TrainingError(
+        raise InputError(
             f"{output} holds a pre-trained encoder already. Choose another directory; to go on from that "
             f"encoder, start from it: --init {output / ENCODER_FILE}"
         )

@@ -112,20 +112,20 @@ class Run:
 
         Raises
         ------
-        TrainingError
+        InputError
             There is a run already, or a model, state or table that a run would write over.
         OutputError
             The directory cannot be written.
         """
         path = Path(path)
         if (path / RUN_FILE).exists():
-            raise TrainingError(
+            raise InputError(
                 f"{path} holds a training run already. Go on with it: micro-ktnet resume {path}; or choose "
                 "another directory."
             )
         for name in (MODEL_FILE, STATE_FILE, _EVENTS, _METRICS):
             if (path / name).exists():
-                raise TrainingError(
+                raise InputError(
                     f"{path / name} is there already, and without a {RUN_FILE} it belongs to no run that "
                     "could go on. A new run would write over it: choose another directory, or move it away."
                 )

@@ -151,10 +151,9 @@ def run_request(request: Request) -> Generator[TileDone, None, RunResult]:
 def _bar_top(request: Request, height: int) -> int:
     if request.data_bar is not None:
         return request.data_bar.top
-    if not request.search_bar or not isinstance(request.pixels, np.ndarray):
+    if not request.search_bar:
         return height
-    pixels = request.pixels
-    bar = find_data_bar(pixels[..., 1] if request.rgb else pixels if pixels.ndim == 2 else pixels[0])
+    bar = find_data_bar(request.pixels[..., 1] if request.rgb else request.pixels)
     return height if bar is None else bar.top
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFileDialog, QScrollArea, QVBoxLayout, QWidget
 
 from napari_micro_ktnet.errors import MicroKTNetError
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _DEBOUNCE_MS = 25
 _NARROWEST = 310
+# Of a model in the list: whether it was chosen by its file.
+_IS_FILE = Qt.ItemDataRole.UserRole + 1
 
 
 class SegmentWidget(QWidget):
@@ -86,12 +88,14 @@ class SegmentWidget(QWidget):
         files = [
             (self.form.model.itemText(i), self.form.model.itemData(i))
             for i in range(self.form.model.count())
-            if Path(self.form.model.itemData(i)).suffix
+            if self.form.model.itemData(i, _IS_FILE)
         ]
         self.form.model.blockSignals(True)
         self.form.model.clear()
-        for text, data in [*((info.name, info.name) for info in list_models()), *files]:
-            self.form.model.addItem(text, data)
+        for info in list_models():
+            self.form.model.addItem(info.name, info.name)
+        for text, path in files:
+            self._add_file(text, path)
         self.form.model.setCurrentIndex(max(0, self.form.model.findData(chosen)))
         self.form.model.blockSignals(False)
         self._model_changed()
@@ -100,9 +104,13 @@ class SegmentWidget(QWidget):
         """Choose a model by its file."""
         index = self.form.model.findData(path)
         if index < 0:
-            self.form.model.addItem(Path(path).stem, path)
+            self._add_file(Path(path).stem, path)
             index = self.form.model.count() - 1
         self.form.model.setCurrentIndex(index)
+
+    def _add_file(self, text: str, path: str) -> None:
+        self.form.model.addItem(text, path)
+        self.form.model.setItemData(self.form.model.count() - 1, True, _IS_FILE)
 
     def run_or_cancel(self) -> None:
         """Start a run, or cancel the one under way."""

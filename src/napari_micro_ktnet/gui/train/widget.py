@@ -49,7 +49,6 @@ class TrainWidget(QWidget):
         super().__init__()
         # A plugin gets a proxy, through which the same layer is never the same object twice.
         self.viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
-        settings.apply_cache_folder()
         self.form = TrainForm(self.viewer)
         self.panel = RunPanel(self.viewer, self.form, self.update_checks, self._trained)
         self.side = SideJobs(self.form, self.request, self._preview_images)
@@ -94,6 +93,8 @@ class TrainWidget(QWidget):
         """Mark bad fields, say the first problem, and let Train be pressed only where there is none."""
         if self._painted:
             self._count_painted()
+        # It may have been changed in the preferences since.
+        settings.apply_cache_folder()
         form = self.form
         # All of them, so that every bad field is marked.
         problems = [
