@@ -54,8 +54,8 @@ from napari_micro_ktnet.training.validation import evaluate_pairs
 
 STAGES = ("render", "pretrain", "folds", "final", "average-folds", "average-final")
 # Shares of crops from real agglomerates, synthetic scenes, those of them with powders, and dt_segnet; and
-# what training starts from, which may be another recipe's model for the same images. Some say how much real
-# crops are varied, instead of as much as synthetic ones.
+# what training starts from, which may be another recipe's model for the same images. Mild ones vary real
+# crops less than synthetic ones.
 RECIPES: dict[str, dict[str, Any]] = {
     "real": {"shares": (1.0, 0.0, 0.0, 0.0), "init": "imagenet"},
     "pretrained": {"shares": (1.0, 0.0, 0.0, 0.0), "init": "pretrained"},
@@ -66,14 +66,16 @@ RECIPES: dict[str, dict[str, Any]] = {
     "mixed-then-mostly-real": {"shares": (0.85, 0.15, 0.0, 0.0), "init": "mixed"},
     "mixed-then-powders": {"shares": (0.85, 0.0, 0.15, 0.0), "init": "mixed"},
     "mixed-dt": {"shares": (0.5, 0.35, 0.0, 0.15), "init": "pretrained"},
-    "real-mild": {"shares": (1.0, 0.0, 0.0, 0.0), "init": "imagenet", "augment": MILD},
-    "mixed-mild": {"shares": (0.6, 0.4, 0.0, 0.0), "init": "pretrained", "augment": MILD},
-    "mixed-then-real-mild": {"shares": (1.0, 0.0, 0.0, 0.0), "init": "mixed-mild", "augment": MILD},
-    "mixed-then-mostly-real-mild": {"shares": (0.85, 0.15, 0.0, 0.0), "init": "mixed-mild", "augment": MILD},
+    "real-mild": {"shares": (1.0, 0.0, 0.0, 0.0), "init": "imagenet", "mild": True},
+    "mixed-mild": {"shares": (0.6, 0.4, 0.0, 0.0), "init": "pretrained", "mild": True},
+    "mixed-then-real-mild": {"shares": (1.0, 0.0, 0.0, 0.0), "init": "mixed-mild", "mild": True},
+    "mixed-then-mostly-real-mild": {"shares": (0.85, 0.15, 0.0, 0.0), "init": "mixed-mild", "mild": True},
 }
 
 # Mirrored copies of an image that an averaged model takes the mean over.
 ORIENTATIONS: Orientations = 4
+# Peak learning rates of encoder and decoder, and those of mild recipes.
+RATES, MILD_RATES = (4e-4, 1.5e-3), (1e-3, 1e-3)
 # Share of the real crops that come from copies with text burnt in.
 CAPTIONED = 0.3
 
@@ -107,7 +109,7 @@ def run(
             print(f"{output.name} step {report.step} pooled IoU {report.pooled[0].iou:.4f}", flush=True)
 
 
-def configure(args: argparse.Namespace, init: str) -> TrainingConfig:
+def configure(args: argparse.Namespace, init: str, rates: tuple[float, float] = RATES) -> TrainingConfig:
     """Collect the settings of a training."""
     return preset(
         "quick",
@@ -118,8 +120,8 @@ def configure(args: argparse.Namespace, init: str) -> TrainingConfig:
         batch_size=args.batch_size,
         ema=args.ema,
         seed=args.seed,
-        lr_encoder=4e-4 * args.lr_scale,
-        lr_decoder=1.5e-3 * args.lr_scale,
+        lr_encoder=rates[0] * args.lr_scale,
+        lr_decoder=rates[1] * args.lr_scale,
     )
 
 
@@ -138,11 +140,12 @@ def train_recipe(
         before = "pretrain" if init == "pretrained" else folder.format(f"{init}-{args.after}")
         init = str(args.work / before / "model.safetensors")
     if not (output / "model.safetensors").is_file():
-        real = [replace(pair, augment=recipe.get("augment")) for pair in real]
+        mild = recipe.get("mild", False)
+        real = [replace(pair, augment=MILD if mild else None) for pair in real]
         groups = (real, captioned(real), scenes, powders(scenes), dt_pairs(args.data / "dt_segnet"))
         share, *others = recipe["shares"]
         shares = (share * (1 - CAPTIONED), share * CAPTIONED, *others)
-        run(weighted(groups, shares), held_out, output, configure(args, init))
+        run(weighted(groups, shares), held_out, output, configure(args, init, MILD_RATES if mild else RATES))
 
 
 def parse_arguments() -> argparse.Namespace:
