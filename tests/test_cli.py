@@ -276,10 +276,25 @@ def test_demo_scores_the_starter_against_exact_truth(
     assert record["scores"]["iou"] == pytest.approx(overlap)
     assert overlap > 0.8
     assert (tmp_path / "masterbatch_overlay.png").is_file()
+    # Of a demo that was stopped before its end the image is known by its pixels.
+    for name in ("masterbatch.json", "masterbatch_labels.tif", "masterbatch_overlay.png"):
+        (tmp_path / name).unlink()
+    assert main(["demo", "--output", str(tmp_path)]) == 0
     # Again, into the same folder, on a machine that has no screen.
     monkeypatch.setenv("QT_QPA_PLATFORM", "none such")
     assert main(["demo", "--output", str(tmp_path), "--viewer"]) == 2
     assert "window cannot be opened" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["masterbatch.tif", "masterbatch_truth.tif", "masterbatch_overlay.png"])
+def test_the_demo_replaces_no_file_of_other_origin(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text("mine")
+    (tmp_path / "masterbatch.json").write_text("{}")
+    assert main(["demo", "--output", str(tmp_path)]) == 2
+    assert f"{name} was not written by the demo" in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == "mine"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")

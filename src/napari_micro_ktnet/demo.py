@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_micro_ktnet.batch.overlay import error_overlay, write_png
 from napari_micro_ktnet.batch.plan import plan_files
+from napari_micro_ktnet.batch.record import recorded_files
 from napari_micro_ktnet.batch.segmentation import FileDone, FileProgress, iter_segment_files
+from napari_micro_ktnet.errors import InputError, ReadError
 from napari_micro_ktnet.files import check_writable, write_bytes
 from napari_micro_ktnet.measurement.error_map import error_map
 from napari_micro_ktnet.measurement.scores import PixelScores, confusion_matrix, scores_from_confusion
 from napari_micro_ktnet.model.registry import Model
 from napari_micro_ktnet.predict.runner import make_options
 from napari_micro_ktnet.sem import read_sem, write_image, write_labels
-from napari_micro_ktnet.synthetic import masterbatch_image
+from napari_micro_ktnet.synthetic import SyntheticSEM, masterbatch_image
 
 SEED = 7
 NAME = "masterbatch"
@@ -57,11 +64,13 @@ def iter_demo(output: Path, model: Model, device: str = "auto") -> Iterator[File
     Raises
     ------
     InputError
-        Nothing can be written into the folder, or the device is not there.
+        Nothing can be written into the folder, files of other origin have the names that are needed there,
+        or the device is not there.
     """
     check_writable(output)
     make_options({"device": device})
     scene = masterbatch_image(seed=SEED, data_bar=True)
+    _check_names(output, scene)
     image = write_image(output / f"{NAME}.tif", scene.pixels, scene.pixel_size)
     truth = write_labels(output / f"{NAME}_truth.tif", scene.mask, scene.pixel_size)
     for report in iter_segment_files(plan_files([image]), output, model, device=device):
@@ -69,6 +78,27 @@ def iter_demo(output: Path, model: Model, device: str = "auto") -> Iterator[File
             yield report
             continue
         yield _finish(report, output, image, truth)
+
+
+def _check_names(output: Path, scene: SyntheticSEM) -> None:
+    """Refuse to replace what no demo wrote, as far as its record or the same pixels tell."""
+    if recorded_files(output / f"{NAME}.json") is not None:
+        return
+    expected = {f"{NAME}.tif": scene.pixels, f"{NAME}_truth.tif": scene.mask, f"{NAME}_overlay.png": None}
+    for name, pixels in expected.items():
+        path = output / name
+        if os.path.lexists(path) and (pixels is None or not _holds(path, pixels)):
+            raise InputError(
+                f"{path} was not written by the demo, which would write over it. Choose another "
+                "output folder, or move the file away."
+            )
+
+
+def _holds(path: Path, pixels: NDArray[Any]) -> bool:
+    try:
+        return np.array_equal(read_sem(path).pixels, pixels)
+    except ReadError:
+        return False
 
 
 def _finish(report: FileDone, output: Path, image: Path, truth: Path) -> DemoResult:
