@@ -13,7 +13,8 @@ from PIL import Image
 
 from helpers import blobs, small_model_file
 from napari_micro_ktnet.cli import main
-from napari_micro_ktnet.sem import read_sem, write_image
+from napari_micro_ktnet.files import file_sha256
+from napari_micro_ktnet.sem import read_sem, write_image, write_labels
 
 
 @pytest.fixture
@@ -55,6 +56,8 @@ def test_a_name_that_no_file_can_have_stops_no_others(
     assert main(["segment", *inputs, "--output", str(tmp_path / "out"), "--model", model]) == 1
     assert "1 of 2 files failed" in capsys.readouterr().err
     assert (tmp_path / "out" / "a_labels.tif").is_file()
+    assert main(["batch", *inputs, "--output", str(tmp_path / "lot"), "--model", model]) == 1
+    assert (tmp_path / "lot" / "a_labels.tif").is_file()
     assert main(["info", inputs[0]]) == 1
     assert "File name too long" in capsys.readouterr().out
 
@@ -68,6 +71,8 @@ def test_a_file_that_the_system_refuses_is_one_line(
     monkeypatch.setattr("napari_micro_ktnet.model.registry.list_models", refused)
     assert main(["models", "list"]) == 1
     assert capsys.readouterr().err == "micro-ktnet: /locked/models: Permission denied.\n"
+    with pytest.raises(PermissionError):
+        main(["models", "list", "--debug"])
 
 
 def test_some_failed(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -276,6 +281,15 @@ def test_demo_scores_the_starter_against_exact_truth(
     assert record["scores"]["iou"] == pytest.approx(overlap)
     assert overlap > 0.8
     assert (tmp_path / "masterbatch_overlay.png").is_file()
+    # What an earlier version drew otherwise is known by the record; what was edited is the user's.
+    other = np.zeros_like(truth)
+    write_labels(tmp_path / "masterbatch_truth.tif", other)
+    assert main(["demo", "--output", str(tmp_path)]) == 2
+    assert "masterbatch_truth.tif was not written by the demo" in capsys.readouterr().err
+    record["demo_files"]["masterbatch_truth.tif"] = file_sha256(tmp_path / "masterbatch_truth.tif")
+    (tmp_path / "masterbatch.json").write_text(json.dumps(record))
+    assert main(["demo", "--output", str(tmp_path)]) == 0
+    np.testing.assert_array_equal(read_sem(tmp_path / "masterbatch_truth.tif").pixels, truth)
     # Of a demo that was stopped before its end the image is known by its pixels.
     for name in ("masterbatch.json", "masterbatch_labels.tif", "masterbatch_overlay.png"):
         (tmp_path / name).unlink()
@@ -291,7 +305,7 @@ def test_the_demo_replaces_no_file_of_other_origin(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / name).write_text("mine")
-    (tmp_path / "masterbatch.json").write_text("{}")
+    (tmp_path / "masterbatch.json").write_text('{"files": {"masterbatch_labels.tif": "0"}}')
     assert main(["demo", "--output", str(tmp_path)]) == 2
     assert f"{name} was not written by the demo" in capsys.readouterr().err
     assert (tmp_path / name).read_text() == "mine"

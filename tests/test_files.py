@@ -80,12 +80,14 @@ def test_why_a_file_cannot_be_read(tmp_path: Path, name: str, reason: str) -> No
     assert is_folder(tmp_path / name) == (name == "folder")
 
 
-def test_a_file_that_may_not_be_read_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def locked(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(Path, "stat", locked)
-    assert unreadable(tmp_path / "a") == "Permission denied"
+    (tmp_path / "a").touch()
+    for name in ("open", "stat"):
+        monkeypatch.setattr(Path, name, locked)
+        assert unreadable(tmp_path / "a") == "Permission denied"
     assert not is_folder(tmp_path)
 
 

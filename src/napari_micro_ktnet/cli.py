@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return STOPPED
     except OSError as error:
         if error.filename is not None and not options.debug:
-            print(f"micro-ktnet: {error.filename}: {error.strerror}.", file=sys.stderr)
+            print(f"micro-ktnet: {error.filename}: {error.strerror or error}.", file=sys.stderr)
             return SOME_FAILED
         if options.debug or error.errno not in (errno.EPIPE, errno.ENOSPC):
             raise

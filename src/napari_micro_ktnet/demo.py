@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from napari_micro_ktnet.batch.overlay import error_overlay, write_png
 from napari_micro_ktnet.batch.plan import plan_files
-from napari_micro_ktnet.batch.record import recorded_files
 from napari_micro_ktnet.batch.segmentation import FileDone, FileProgress, iter_segment_files
 from napari_micro_ktnet.errors import InputError, ReadError
-from napari_micro_ktnet.files import check_writable, write_bytes
+from napari_micro_ktnet.files import check_writable, file_sha256, write_bytes
 from napari_micro_ktnet.measurement.error_map import error_map
 from napari_micro_ktnet.measurement.scores import PixelScores, confusion_matrix, scores_from_confusion
 from napari_micro_ktnet.model.registry import Model
@@ -27,6 +26,8 @@ from napari_micro_ktnet.synthetic import SyntheticSEM, masterbatch_image
 
 SEED = 7
 NAME = "masterbatch"
+# Key in the record: hashes of the files that only the demo writes.
+_FILES = "demo_files"
 
 
 @dataclass(frozen=True)
@@ -82,16 +83,26 @@ def iter_demo(output: Path, model: Model, device: str = "auto") -> Iterator[File
 
 def _check_names(output: Path, scene: SyntheticSEM) -> None:
     """Refuse to replace what no demo wrote, as far as its record or the same pixels tell."""
-    if recorded_files(output / f"{NAME}.json") is not None:
-        return
+    written = _written_before(output / f"{NAME}.json")
     expected = {f"{NAME}.tif": scene.pixels, f"{NAME}_truth.tif": scene.mask, f"{NAME}_overlay.png": None}
     for name, pixels in expected.items():
         path = output / name
-        if os.path.lexists(path) and (pixels is None or not _holds(path, pixels)):
+        if not os.path.lexists(path) or (path.is_file() and file_sha256(path) == written.get(name)):
+            continue
+        if pixels is None or not _holds(path, pixels):
             raise InputError(
-                f"{path} was not written by the demo, which would write over it. Choose another "
-                "output folder, or move the file away."
+                f"{path} was not written by the demo, which would write over it, or changed since. Choose "
+                "another output folder, or move the file away."
             )
+
+
+def _written_before(record: Path) -> dict[str, str]:
+    try:
+        content = json.loads(record.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    written = content.get(_FILES) if isinstance(content, dict) else None
+    return written if isinstance(written, dict) else {}
 
 
 def _holds(path: Path, pixels: NDArray[Any]) -> bool:
@@ -115,5 +126,6 @@ def _finish(report: FileDone, output: Path, image: Path, truth: Path) -> DemoRes
     overlay = write_png(output / f"{NAME}_overlay.png", picture)
     path = output / f"{NAME}.json"
     content = record.model_dump(mode="json") | {"scores": asdict(scores), "averaging": "pooled over pixels"}
+    content[_FILES] = {file.name: file_sha256(file) for file in (image, truth, overlay)}
     write_bytes(path, json.dumps(content, indent=2).encode())
     return DemoResult(image, labels, truth, overlay, path, scores)

@@ -43,6 +43,9 @@ def run(
         (["/a.tif", "/x/a.tif"], ["a", "x_a"]),
         (["/x/y/a.tif", "/x/y/../a.tif"], ["y_a", "x_a"]),
         (["x/a.tif", "b.tif", "x/y/../a.tif"], ["a", "b"]),
+        (["/.x/a.tif", "/.y/a.tif"], ["x_a", "y_a"]),
+        (["/.x/a.tif", "/x/a.tif"], ["a", "a_2"]),
+        ([f"/{n}/{'b' * 240}/a.tif" for n in "xy"], ["a", "a_2"]),
         (["x/a.tif", "y/a.tif", "x_a.tif"], ["x_a", "y_a", "x_a_2"]),
         (["A.tif", "a.tif"], ["A", "a_2"]),
         (["a.tif", "a.png", "a_tif.png"], ["a_tif", "a_png", "a_tif_2"]),
@@ -52,6 +55,17 @@ def run(
 )
 def test_names_never_collide(names: list[str], stems: list[str]) -> None:
     assert [f.stem for f in plan_files(names)] == stems
+
+
+def test_above_a_link_is_not_where_the_link_is(tmp_path: Path) -> None:
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top" / "link").symlink_to(tmp_path / "real" / "deep", target_is_directory=True)
+    paths = [tmp_path / "top" / "a.tif", tmp_path / "top" / "link" / ".." / "a.tif"]
+    assert [(f.path, f.stem) for f in plan_files(paths)] == list(zip(paths, ["top_a", "real_a"], strict=True))
+    again = tmp_path / "real" / "deep" / "a.tif"
+    through = tmp_path / "top" / "link" / "a.tif"
+    assert [f.path for f in plan_files([through, again])] == [through]
 
 
 def test_a_folder_gives_its_images_but_no_earlier_results(tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pytest
 
 from napari_micro_ktnet.sem import DataBar, SEMImage
+from napari_micro_ktnet.synthetic import masterbatch_image
 
 
 def test_data_bar_of_the_file_is_left_out(widget, viewer, grey, run, network) -> None:
@@ -19,6 +21,16 @@ def test_data_bar_of_the_file_is_left_out(widget, viewer, grey, run, network) ->
     assert not labels.data[30:].any()
     assert not labels.metadata["micro_ktnet"]["analysed"][30:].any()
     assert "10 rows" in widget.form.message.text()
+
+
+@pytest.mark.parametrize("wrap", [lambda p: p, da.from_array, lambda p: da.stack([p, p])])
+def test_a_data_bar_is_looked_for_in_layers_without_a_file(wrap, widget, viewer, run, network) -> None:
+    scene = masterbatch_image((300, 400), seed=3, data_bar=True)
+    viewer.add_image(wrap(scene.pixels))
+    run(widget)
+    analysed = viewer.layers[-1].metadata["micro_ktnet"]["analysed"].reshape(-1, 300, 400)
+    last = np.flatnonzero(analysed.any(axis=(0, 2)))[-1]
+    assert abs(last + 1 - (300 - scene.data_bar_rows)) <= 2
 
 
 def test_field_of_view_reads_and_labels_only_what_is_seen(widget, viewer, grey, run, network) -> None:

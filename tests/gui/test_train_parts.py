@@ -12,12 +12,14 @@ import pytest
 
 from blobs import blobs
 from napari_micro_ktnet.errors import FetchError, TrainingError
+from napari_micro_ktnet.gui import settings as gui_settings
 from napari_micro_ktnet.gui.train import jobs as train_jobs
 from napari_micro_ktnet.gui.train import start as train_start
 from napari_micro_ktnet.gui.train.curves import Curve, CurvePlot
 from napari_micro_ktnet.gui.train.jobs import describe_estimate
 from napari_micro_ktnet.gui.train.run import TrainRequest
 from napari_micro_ktnet.gui.train.widget import TrainWidget
+from napari_micro_ktnet.model.cache import CACHE_VARIABLE
 from napari_micro_ktnet.model.download import FetchReport
 from napari_micro_ktnet.model.encoders import LITE0
 from napari_micro_ktnet.model.fetch import micronet_path
@@ -98,6 +100,26 @@ def test_micronet_weights_are_fetched_with_progress(train, qtbot, monkeypatch) -
     assert start.bar.maximum() == 100_000
     assert str(place) in start.about.text()
     assert not start.fetch.isEnabled()
+
+
+def test_another_cache_folder_in_the_preferences_holds_at_once(
+    train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    chosen = {"cache_folder": str(tmp_path / "a")}
+    # So that what is set is taken back after the test.
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "environment"))
+    monkeypatch.setattr(gui_settings, "_replaced", {})
+    monkeypatch.setattr(gui_settings, "_setting", lambda key, default: chosen.get(key, default))
+    choose(train, "imagenet-micronet")
+    assert "Not on this computer" in train.form.start.about.text()
+    chosen["cache_folder"] = str(tmp_path / "b")
+    place = tmp_path / "b" / "micronet" / find_micronet("se_resnext50_32x4d", "micronet").file_name
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"x")
+    choose(train, "micronet")
+    assert str(place) in train.form.start.about.text()
+    assert not train.form.start.fetch.isEnabled()
+    assert train.form.train.isEnabled()
 
 
 def test_fetch_that_fails_says_why(train, qtbot, monkeypatch) -> None:

@@ -95,9 +95,13 @@ def test_every_architecture(architecture: str) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["micro-ktnet", "unet"])
-def test_an_encoder_for_one_size_alone_is_refused(architecture: str) -> None:
-    with pytest.raises(ModelError, match="takes images of one size alone"):
-        build_network(ModelSpec(architecture=architecture, encoder="tu-swin_tiny_patch4_window7_224"))
+def test_an_encoder_for_some_sizes_alone_is_refused(architecture: str) -> None:
+    for encoder in ("tu-swin_tiny_patch4_window7_224", "tu-mvitv2_tiny"):
+        with pytest.raises(ModelError, match="does not take images of any size"):
+            build_network(ModelSpec(architecture=architecture, encoder=encoder))
+    network = build_network(ModelSpec(architecture=architecture, encoder="tu-resnet18"))
+    assert network(torch.zeros(2, 3, 64, 96)).shape == (2, 1, 64, 96)
+    assert all(module.training for module in network.modules())
 
 
 @pytest.mark.parametrize("architecture", ["micro-ktnet", "unet"])

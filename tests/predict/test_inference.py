@@ -240,11 +240,14 @@ def test_rescaling_out_of_reason(size: tuple[float, float], message: str) -> Non
     [MemoryError("Unable to allocate"), RuntimeError("could not create a primitive")],
     ids=["numpy", "onednn"],
 )
-def test_no_memory_is_an_error_of_the_image(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", ["find_stretch", "inference_network"])
+def test_no_memory_is_an_error_of_the_image(
+    step: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("napari_micro_ktnet.predict.runner.find_stretch", fail)
+    monkeypatch.setattr(f"napari_micro_ktnet.predict.runner.{step}", fail)
     with pytest.raises(InputError, match=r"not enough memory for an image of shape \(96, 128\)"):
         segment(blobs()[0], pixel_model(), **EXACT)
 
@@ -328,6 +331,16 @@ def test_a_model_that_does_not_fit_on_the_device_runs_on_the_processor(
         result = segment(grey, pixel_model(), precision="float32")
     assert result.parameters["device"] == "cpu"
     np.testing.assert_allclose(result.probability[0], expected(grey, low=0, high=255), atol=1e-5)
+
+
+def test_a_model_that_does_not_run_on_the_device_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no kernel image is available")
+
+    monkeypatch.setattr("napari_micro_ktnet.predict.runner.pick_device", lambda _: torch.device("meta"))
+    monkeypatch.setattr("napari_micro_ktnet.predict.runner.inference_network", broken)
+    with pytest.raises(RuntimeError, match="no kernel image"):
+        segment(blobs()[0], pixel_model(), precision="float32")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from napari_micro_ktnet.sem import find_data_bar, read_sem
+from napari_micro_ktnet.sem.databar import may_be_bar
+from napari_micro_ktnet.synthetic import masterbatch_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -248,6 +250,14 @@ REAL = [
     ("openfibsem/odemis_fibsemos_json.tif", 0),
     ("control/nasa_ebc1_rgb_grey_noscale.tif", 0),
 ]
+
+
+def test_of_a_stack_the_first_slice_tells() -> None:
+    scene = masterbatch_image((300, 400), seed=3, data_bar=True)
+    stack = np.stack([scene.pixels, np.zeros_like(scene.pixels)])
+    assert find_data_bar(stack) == find_data_bar(scene.pixels) is not None
+    assert may_be_bar(stack, scene.data_bar_rows)
+    assert not may_be_bar(stack[:, : -scene.data_bar_rows], scene.data_bar_rows)
 
 
 @pytest.mark.parametrize(("name", "rows"), REAL)

@@ -14,6 +14,8 @@ from napari_micro_ktnet.files import is_folder
 from napari_micro_ktnet.sem.folders import LABELS_ENDING, image_files
 from napari_micro_ktnet.sem.reader import SUFFIXES
 
+# Bytes of a name with folders in front; file systems allow 255, and endings follow.
+_LONGEST_NAME = 200
 _PART = re.compile(r"(_p\d+)?(_z\d+)?$")
 
 
@@ -75,7 +77,7 @@ def plan_files(inputs: Sequence[str | Path], reserved: Sequence[str] = ()) -> tu
         raise InputError(" ".join(no_image_in(path) for path in empty))
     different: dict[Path, Path] = {}
     for path in paths:
-        different.setdefault(_absolute(path), path)
+        different.setdefault(Path(os.path.realpath(path.parent)) / path.name, path)
     paths = list(different.values())
     return tuple(PlannedFile(p, s) for p, s in zip(paths, _unique_stems(paths, reserved), strict=True))
 
@@ -108,7 +110,7 @@ def with_subfolders(inputs: Sequence[str | Path]) -> list[Path]:
 
 def _folders(top: Path) -> Iterator[Path]:
     yield top
-    inside = [p for p in top.iterdir() if p.is_dir() and not p.is_symlink() and not p.name.startswith(".")]
+    inside = [p for p in top.iterdir() if is_folder(p) and not p.is_symlink() and not p.name.startswith(".")]
     for folder in sorted(inside):
         yield from _folders(folder)
 
@@ -154,7 +156,8 @@ def _told_apart(group: Sequence[Path]) -> dict[Path, str]:
     for folders in range(max(len(_folders_above(path)) for path in group) + 1):
         for suffixed in (False, True):
             names = {path: _name(path, folders, suffixed) for path in group}
-            if len({name.lower() for name in names.values()}) == len(group):
+            fitting = folders == 0 or all(len(name.encode()) <= _LONGEST_NAME for name in names.values())
+            if fitting and len({name.lower() for name in names.values()}) == len(group):
                 return names
     return {path: path.stem for path in group}
 
@@ -162,17 +165,15 @@ def _told_apart(group: Sequence[Path]) -> dict[Path, str]:
 def _name(path: Path, folders: int, suffixed: bool) -> str:
     above = _folders_above(path)
     above = above[max(0, len(above) - folders) :]
-    return "_".join((*above, path.stem, *([path.suffix[1:].lower()] if suffixed else [])))
+    name = "_".join((*above, path.stem, *([path.suffix[1:].lower()] if suffixed else [])))
+    # Of a hidden folder the results should not be hidden as well.
+    return name.lstrip(".") if above else name
 
 
 def _folders_above(path: Path) -> tuple[str, ...]:
-    absolute = _absolute(path)
-    return absolute.relative_to(absolute.anchor).parts[:-1]
-
-
-def _absolute(path: Path) -> Path:
-    # No "..", with which a file's name would begin and be hidden; links keep the names that users know.
-    return Path(os.path.abspath(path))  # noqa: PTH100
+    # Links have the names that users know, unless ".." asks for what lies above their targets.
+    parent = Path(os.path.realpath(path.parent)) if ".." in path.parts else path.parent.absolute()
+    return parent.relative_to(parent.anchor).parts
 
 
 def _is_part(stem: str, planned: Collection[str]) -> bool:

@@ -20,7 +20,8 @@ from napari_micro_ktnet.model.encoders import canonical_encoder
 
 DECODER_CHANNELS = (256, 128, 64, 32, 16)
 STRIDE = 32
-_PROBE_SIDE = 64
+# Sides of a crop and of a tile, both multiples of the stride.
+_PROBES = ((64, 64), (288, 320))
 
 
 def pad_to_stride(x: Tensor, stride: int = STRIDE) -> Tensor:
@@ -54,7 +55,7 @@ def build_encoder(name: str) -> nn.Module:
     Raises
     ------
     ModelError
-        The name is unknown, or the encoder has no five levels.
+        The name is unknown, or the encoder has no five levels, or is for some sizes of images alone.
     """
     with warnings.catch_warnings():
         # The `timm-` names are what published checkpoints carry; their announced removal is a
@@ -74,13 +75,15 @@ def build_encoder(name: str) -> nn.Module:
 
 
 def _check_any_size(encoder: nn.Module, name: str) -> None:
-    """Refuse what timm builds for images of one size alone, such as Swin transformers."""
+    """Refuse what timm builds for some sizes of images alone, such as Swin transformers."""
     try:
         with torch.inference_mode():
-            encoder.eval()(torch.zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE))
-    except (AssertionError, RuntimeError, ValueError) as error:
+            for shape in _PROBES:
+                encoder.eval()(torch.zeros(1, 3, *shape))
+    except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ModelError(
-            f"The encoder {name!r} takes images of one size alone ({error}). Expected one for any size, such "
+            f"The encoder {name!r} does not take images of any size ({reason}). Expected one that does, such "
             "as 'se_resnext50_32x4d'."
         ) from error
     encoder.train()

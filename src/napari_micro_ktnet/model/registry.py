@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from platformdirs import user_data_path
 
 from napari_micro_ktnet.errors import ModelError
-from napari_micro_ktnet.files import file_sha256, replacing, unreadable
+from napari_micro_ktnet.files import file_sha256, replacing
 from napari_micro_ktnet.model.checkpoint import (
     CheckpointInfo,
     HistoryEntry,
@@ -115,7 +115,7 @@ def model_info(model: str | os.PathLike[str]) -> ModelInfo:
     if _NAME.fullmatch(text) and by_name.is_file():
         return _info(text, by_name)
     path = Path(text)
-    if path.suffix or len(path.parts) > 1 or not unreadable(path):
+    if path.suffix or len(path.parts) > 1 or os.path.lexists(path):
         return _info(path.stem, path)
     names = ", ".join(m.name for m in list_models())
     raise ModelError(f"No model named {text!r}, and no such file. Known models: {names}.")

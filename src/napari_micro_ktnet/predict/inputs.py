@@ -23,9 +23,9 @@ def as_grey_image(image: ImageLike) -> SEMImage:
     ----------
     image : SEMImage, array or path
         An image ``(Y, X)``, a stack ``(Z, Y, X)``, a grey image stored in 3 or 4 equal colour
-        channels ``(Y, X, 3)`` or ``(Y, X, 4)``, or a file. Integers, floats or booleans. Of a pyramid,
-        as napari keeps a large image, the finest level is taken. A data bar is looked for in
-        arrays and files; a `SEMImage` is taken as it is.
+        channels ``(Y, X, 3)`` or ``(Y, X, 4)``, or a file. Integers, floats or booleans. Of the
+        levels in which napari keeps a large image (`layer.data`), the finest is taken. A data bar is
+        looked for in arrays and files; a `SEMImage` is taken as it is.
 
     Returns
     -------
@@ -61,9 +61,9 @@ def as_grey_image(image: ImageLike) -> SEMImage:
 
 
 def _finest(image: Any) -> Any:
-    """Choose the finest level of a pyramid, napari's sequence of levels; as an array it is its coarsest."""
-    pyramid = isinstance(image, Sequence) and not isinstance(image, (list, tuple)) and len(image) > 0
-    return image[0] if pyramid else image
+    """Choose the finest of napari's levels, a sequence that as an array is its coarsest."""
+    levels = isinstance(image, Sequence) and not isinstance(image, (list, tuple)) and len(image) > 0
+    return image[0] if levels and hasattr(image[0], "shape") else image
 
 
 def as_array(given: ArrayLike, what: str) -> NDArray[Any]:

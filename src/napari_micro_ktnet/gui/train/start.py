@@ -10,7 +10,7 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_micro_ktnet.errors import MicroKTNetError
-from napari_micro_ktnet.gui import inputs
+from napari_micro_ktnet.gui import inputs, settings
 from napari_micro_ktnet.gui.jobs import Cancelled, Done, Failed, Job
 from napari_micro_ktnet.gui.parts import caption, combo, form_layout, note, row, say, tool
 from napari_micro_ktnet.model.encoders import LITE0
@@ -155,6 +155,8 @@ class StartForm(QWidget):
             return None
 
     def _micronet_file(self) -> Path:
+        # It may have been changed in the preferences since.
+        settings.apply_cache_folder()
         return micronet_path(find_micronet(self.encoder.currentText(), self.init))
 
     def _start_changed(self) -> None:

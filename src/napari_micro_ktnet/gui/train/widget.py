@@ -11,7 +11,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QScrollArea, QVBoxLayout, QWidget
 
 from napari_micro_ktnet.errors import MicroKTNetError
-from napari_micro_ktnet.gui import inputs, settings
+from napari_micro_ktnet.gui import inputs
 from napari_micro_ktnet.gui import layers as convert
 from napari_micro_ktnet.gui.links import ViewerLinks
 from napari_micro_ktnet.gui.segment.widget import SegmentWidget
@@ -93,8 +93,6 @@ class TrainWidget(QWidget):
         """Mark bad fields, say the first problem, and let Train be pressed only where there is none."""
         if self._painted:
             self._count_painted()
-        # It may have been changed in the preferences since.
-        settings.apply_cache_folder()
         form = self.form
         # All of them, so that every bad field is marked.
         problems = [
