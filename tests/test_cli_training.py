@@ -57,6 +57,9 @@ def test_a_run_is_stopped_listed_and_resumed(
     assert main(["resume", str(run), "--name", "mine"]) == 0
     assert steps == [1, 2, 3, 4, 5, 6]
     capsys.readouterr()
+    assert main(["resume", str(run)]) == 0
+    assert "trained to its end, step 6 of 6: no step is left" in capsys.readouterr().out
+    assert steps == [1, 2, 3, 4, 5, 6]
     assert main(["models", "list"]) == 0
     assert re.search(r"mine .*oxide", capsys.readouterr().out)
 

@@ -11,6 +11,7 @@ from PIL import Image
 from helpers import blobs, pixel_model
 from napari_micro_ktnet.batch.overlay import class_overlay, error_overlay
 from napari_micro_ktnet.batch.plan import plan_files, with_subfolders
+from napari_micro_ktnet.batch.record import is_result
 from napari_micro_ktnet.batch.segmentation import FileDone, iter_segment_files
 from napari_micro_ktnet.batch.writing import OutputOptions
 from napari_micro_ktnet.errors import InputError
@@ -83,6 +84,30 @@ def test_a_folder_gives_its_images_but_no_earlier_results(tmp_path: Path) -> Non
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no image"):
         plan_files([tmp_path / "empty"])
+
+
+@pytest.mark.parametrize("value", [1, 255])
+def test_a_mask_is_no_image(tmp_path: Path, value: int) -> None:
+    mask = write_image(tmp_path / "in" / "a_mask.png", blobs()[1].astype(np.uint8) * value)
+    image = write_image(tmp_path / "in" / "b.tif", blobs()[1].astype(np.uint8) * 160 + 40)
+    done = run([mask, image], tmp_path / "out")
+    assert "a_mask holds 0 and one other value alone" in str(done[0].error)
+    assert done[1].error is None
+
+
+def test_a_folder_of_results_is_said_to_be_one(tmp_path: Path) -> None:
+    run([write_image(tmp_path / "a.tif", blobs()[0])], tmp_path / "out")
+    with pytest.raises(InputError, match="holds results of earlier runs alone"):
+        plan_files([tmp_path / "out"])
+
+
+def test_a_result_is_one_until_it_is_edited(tmp_path: Path) -> None:
+    run([write_image(tmp_path / "a.tif", blobs()[0])], tmp_path / "out")
+    path = tmp_path / "out" / "a_labels.tif"
+    assert is_result(path)
+    write_labels(path, 1 - read_sem(path).pixels)
+    assert not is_result(path)
+    assert not is_result(write_labels(tmp_path / "other_labels.tif", blobs()[1]))
 
 
 def test_what_is_written(tmp_path: Path) -> None:

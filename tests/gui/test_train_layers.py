@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
 
 from blobs import blobs
+from napari_micro_ktnet.files import file_sha256
 from napari_micro_ktnet.gui import layers as convert
+from napari_micro_ktnet.gui.reader import read_layers
 from napari_micro_ktnet.gui.train.data import ANNOTATION_KEY
 from napari_micro_ktnet.model.spec import LabelClass
-from napari_micro_ktnet.sem import DataBar, SEMImage
+from napari_micro_ktnet.sem import DataBar, SEMImage, write_image, write_labels
 
 UM = {"scale": (0.02, 0.02), "units": ("um", "um")}
 SHAPE = (160, 240)
@@ -123,3 +128,18 @@ def test_prediction_whose_image_is_gone_is_explained(train, viewer) -> None:
     train.form.correct.click()
     assert "no longer in the viewer" in train.form.message.text()
     assert len(viewer.layers) == 1
+
+
+def test_predictions_opened_from_files_are_not_ticked(train, viewer, tmp_path: Path) -> None:
+    grey, mask = blobs()
+    image = write_image(tmp_path / "field.tif", grey)
+    labels = write_labels(tmp_path / "field_labels.tif", mask)
+    record = {"files": {labels.name: file_sha256(labels)}}
+    (tmp_path / "field.json").write_text(json.dumps(record))
+    for path in (image, labels):
+        for data, keywords, kind in read_layers(str(path)):
+            getattr(viewer, f"add_{kind}")(data, **keywords)
+    assert train.form.pairs.rowCount() == 1
+    assert train.form.pairs.pairs() == []
+    train.form.pairs.choose(viewer.layers[1], viewer.layers[0], "full")
+    assert [pair.labels for pair in train.form.pairs.pairs()] == [viewer.layers[1]]

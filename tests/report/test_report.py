@@ -22,7 +22,7 @@ from napari_micro_ktnet.report import ReportField, ReportInfo, write_report
 from napari_micro_ktnet.report.figures import size_histograms
 from napari_micro_ktnet.report.gallery import chosen_fields, largest_objects
 from napari_micro_ktnet.report.numbers import chance, digits, interval, percent
-from napari_micro_ktnet.report.svg import Axis, nice_step
+from napari_micro_ktnet.report.svg import FONT, Axis, left_margin, nice_step
 from napari_micro_ktnet.sem import SEMImage, SEMMetadata
 from napari_micro_ktnet.sem.describe import describe
 
@@ -184,7 +184,10 @@ def test_partly_calibrated_and_without_pictures(tmp_path: Path) -> None:
     both = pool([*known.fields, *unknown.fields])
     assert [g.pixel_sizes_nm for g in both.record.groups] == [(100.0, 100.0), None]
     page = page_of(tmp_path, both, [*fields, *more])
-    for words in ("Sizes cannot be pooled", "Magnifications", "100 nm", "1.02 \u00b5m", "22.6 px"):
+    for words in (
+        *("Sizes cannot be pooled", "Magnifications", "100 nm", "1.02 \u00b5m", "22.6 px"),
+        "only fields with a pixel size",
+    ):
         assert words in page.text, words
     # Two fields, and the largest object of the one whose size is known.
     assert len(page.sources) == 3
@@ -324,6 +327,13 @@ def test_other_numbers() -> None:
 def test_ticks(axis: Axis, ticks: list[float]) -> None:
     assert axis.ticks() == ticks
     assert [axis(v) for v in (axis.low, axis.high, axis.high * 9)] == pytest.approx([0, 1, 1])
+
+
+def test_long_labels_of_an_axis_have_room() -> None:
+    assert left_margin(99.5) == left_margin(9999) == 46
+    # Digits are at most 0.6 of the font size wide, and 6 lie between text and axis.
+    for high in (112_000.0, 1_120_000.0):
+        assert left_margin(high) >= 6 + 0.55 * FONT * len(f"{high:,.0f}")
 
 
 def test_steps() -> None:

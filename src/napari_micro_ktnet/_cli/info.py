@@ -42,7 +42,7 @@ def print_description(description: dict[str, Any]) -> None:
         print("  pixel size: unknown (the file does not say it)")
     else:
         source = description["pixel_size_source"]
-        note = " (an estimate from the magnification)" if source == "estimated" else ""
-        print(f"  pixel size: {size[1]:.6g} x {size[0]:.6g} nm (x, y), from {source}{note}")
+        origin = "an estimate from the magnification" if source == "estimated" else f"from {source}"
+        print(f"  pixel size: {size[1]:.6g} x {size[0]:.6g} nm (x, y), {origin}")
     for label, text in lines(description):
         print(f"  {label}: {text}")

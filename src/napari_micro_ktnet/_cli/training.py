@@ -156,10 +156,15 @@ def resume(options: argparse.Namespace) -> int:
             f"The run {run.path} was begun by a program with images in memory. Resume it from there "
             "(iter_resume), or begin a new run."
         )
-    settings = run.config.training
+    settings, before = run.config.training, run.summary()
+    if before.status == "finished":
+        print(
+            f"{run.path} was trained to its end, step {before.step} of {settings.steps}: no step is left. "
+            f"To train further, begin a new run from its model: --init {run.model_file}"
+        )
     data = load_data(run.config.data, settings.seed)
     reports = iter_resume(run, data.split.training, data.split.validation)
-    return follow(reports, run.path, data, options.name, settings.steps, run.summary().step)
+    return follow(reports, run.path, data, options.name, settings.steps, before.step)
 
 
 def _check_before(output: Path | None, name: str | None) -> None:

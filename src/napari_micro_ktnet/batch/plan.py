@@ -117,6 +117,11 @@ def _folders(top: Path) -> Iterator[Path]:
 
 def no_image_in(folder: Path) -> str:
     """Say that a folder is of no use."""
+    if image_files(folder):
+        return (
+            f"The folder {folder} holds results of earlier runs alone, which are no images to segment. "
+            "Name the folder with the images."
+        )
     return (
         f"The folder {folder} holds no image. Expected files ending in {', '.join(SUFFIXES)}; subfolders are "
         "searched on the command line alone, with --recursive."

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from napari_micro_ktnet.files import file_sha256
 from napari_micro_ktnet.predict.result import Segmentation
 from napari_micro_ktnet.sem import SEMImage
+from napari_micro_ktnet.sem.folders import LABELS_ENDING
 
 
 class _Frozen(BaseModel):
@@ -165,6 +166,12 @@ def recorded_files(record: Path) -> dict[str, tuple[str, ...]] | None:
     # Only files beside it, wherever its text may point to.
     own = [name for name in files if Path(name).name == name]
     return {name: tuple(str(each[name]) for each in known if name in each) for name in own}
+
+
+def is_result(path: Path) -> bool:
+    """Whether a label file is as `segment` wrote it, which the record beside it tells."""
+    known = recorded_files(path.with_name(f"{path.stem.removesuffix(LABELS_ENDING)}.json")) or {}
+    return path.name in known and file_sha256(path) in known[path.name]
 
 
 def versions() -> dict[str, str]:

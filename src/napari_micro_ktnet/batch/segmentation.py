@@ -105,6 +105,19 @@ def iter_segment_files(
             yield FileDone(file, records)
 
 
+def _check_no_mask(image: SEMImage) -> None:
+    """Refuse a mask, as it may lie beside the images of a folder."""
+    pixels = image.pixels
+    # A few of the pixels tell in nearly all cases.
+    many = image.rgb or pixels.dtype.kind not in "ui" or len(np.unique(pixels[..., ::16, ::16])) > 2
+    if many or len(values := np.unique(pixels)) != 2 or values[0] != 0:
+        return
+    raise InputError(
+        f"{image.name} holds 0 and one other value alone, so it is a mask or labels, and no SEM image. "
+        "Keep masks in a folder of their own."
+    )
+
+
 def segment_file(
     file: PlannedFile, output: Path, model: Model, options: OutputOptions, predict: Mapping[str, Any]
 ) -> Generator[FileProgress, None, tuple[SegmentationRecord, ...]]:
@@ -112,6 +125,8 @@ def segment_file(
     if is_folder(file.path):
         raise InputError(no_image_in(file.path))
     images = read_sem_pages(file.path)
+    for image in images:
+        _check_no_mask(image)
     pages = [file.stem if len(images) == 1 else f"{file.stem}_p{number}" for number in range(len(images))]
     names = [result_stems(image, stem) for image, stem in zip(images, pages, strict=True)]
     for stem in chain.from_iterable(names):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SEM_KEY = "sem_image"
 RESULT_KEY = "micro_ktnet"
+# Of labels that were read from a file as a model had made them.
+SAVED_KEY = "micro_ktnet_saved"
 _NM_PER_UM = 1000.0
 _SAMPLE = 1_000_000
 _SAMPLED_BLOCKS = 3

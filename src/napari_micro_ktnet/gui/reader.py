@@ -8,8 +8,9 @@ from typing import Any
 
 from napari.utils.notifications import show_warning
 
+from napari_micro_ktnet.batch.record import is_result
 from napari_micro_ktnet.errors import MicroKTNetError, ReadError
-from napari_micro_ktnet.gui.layers import image_layer_data, labels_layer_data
+from napari_micro_ktnet.gui.layers import SAVED_KEY, image_layer_data, labels_layer_data
 from napari_micro_ktnet.sem import SEMImage, read_sem_pages
 from napari_micro_ktnet.sem.folders import LABELS_ENDING, image_files
 from napari_micro_ktnet.sem.reader import SUFFIXES
@@ -92,7 +93,10 @@ def _file_layers(path: Path) -> list[LayerData]:
 
 def _layer(image: SEMImage, path: Path, name: str) -> LayerData:
     labels = path.stem.endswith(LABELS_ENDING) and image.pixels.dtype.kind in "ui" and not image.rgb
-    return labels_layer_data(image, name) if labels else image_layer_data(image, name)
+    if not labels:
+        return image_layer_data(image, name)
+    pixels, keywords, kind = labels_layer_data(image, name)
+    return pixels, keywords | {"metadata": {SAVED_KEY: True}} if is_result(path) else keywords, kind
 
 
 def _name(image: SEMImage, *, several: bool) -> str:

@@ -92,7 +92,7 @@ def read_labels(
         unknown = pixels == not_annotated
         pixels = np.where(unknown, pixels.dtype.type(0), pixels)
     if from_file and image.rgb:
-        return Labels(what, mask_values(image, colors), unknown, size)
+        return Labels(what, mask_values(image, colors, what), unknown, size)
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8)
     if from_file and pixels.dtype.kind == "f" and np.array_equal(pixels, np.rint(pixels)):
@@ -100,7 +100,7 @@ def read_labels(
         pixels = pixels.astype(np.int64)
     _check(pixels, what)
     if from_file and not instances:
-        pixels = _mask_values(replace(image, pixels=pixels))
+        pixels = _mask_values(replace(image, pixels=pixels), what)
     return Labels(what, pixels, unknown, size)
 
 
@@ -148,9 +148,9 @@ def class_problem(names: Sequence[str], values: Mapping[str, Collection[int]]) -
     return ""
 
 
-def _mask_values(mask: SEMImage) -> NDArray[np.uint8]:
+def _mask_values(mask: SEMImage, what: str) -> NDArray[np.uint8]:
     try:
-        return mask_values(mask)
+        return mask_values(mask, what=what)
     except DataError as error:
         raise DataError(f"{error} {_INSTANCES}") from error
 

@@ -13,7 +13,7 @@ from napari_micro_ktnet.measurement.pooled import Measurement
 from napari_micro_ktnet.measurement.summary import FieldSummary, Percentiles, RipleyRecord
 from napari_micro_ktnet.report.colors import class_colors
 from napari_micro_ktnet.report.numbers import chance
-from napari_micro_ktnet.report.svg import FAINT, INK, Axis, Plot, top_of
+from napari_micro_ktnet.report.svg import FAINT, INK, Axis, Plot, left_margin, top_of
 from napari_micro_ktnet.report.trend import Lot
 
 BLUE, RED = "#1f5fbf", "#c0392b"
@@ -123,8 +123,9 @@ def field_scatter(measurement: Measurement) -> tuple[Markup, ...]:
 
 
 def _scatter(title: str, values: list[float], together: float) -> Markup:
-    plot = Plot(height=200)
-    x, y = plot.x_axis(0.5, len(values) + 0.5), plot.y_axis(0, top_of(values))
+    high = top_of(values)
+    plot = Plot(height=200, left=left_margin(high))
+    x, y = plot.x_axis(0.5, len(values) + 0.5), plot.y_axis(0, high)
     plot.draw_y(y, title)
     plot.line([(x.start, y(together)), (x.stop, y(together))], RED, 1.2, "5 3")
     radius = 3.4 if len(values) <= 60 else 1.8
@@ -205,9 +206,9 @@ def _trend(
     limits: Sequence[tuple[float, float] | None],
     names: Sequence[str],
 ) -> Markup:
-    plot = Plot(height=215, bottom=56)
-    ends = [v for v in values if v is not None] + [pair[1] for pair in limits if pair]
-    x, y = plot.x_axis(0.5, len(values) + 0.5), plot.y_axis(0, top_of(ends))
+    high = top_of([v for v in values if v is not None] + [pair[1] for pair in limits if pair])
+    plot = Plot(height=215, bottom=56, left=left_margin(high))
+    x, y = plot.x_axis(0.5, len(values) + 0.5), plot.y_axis(0, high)
     plot.draw_y(y, title)
     known = [(x(n), y(v)) for n, v in enumerate(values, 1) if v is not None]
     plot.line(known, FAINT, 1)

@@ -73,6 +73,11 @@ def top_of(values: Iterable[float]) -> float:
     return largest * 1.12 if largest > 0 else 1.0
 
 
+def left_margin(high: float) -> float:
+    """Room for the labels of an axis that ends at `high`."""
+    return max(46.0, 12 + 6.5 * len(_tick(high))) if high >= 1e4 else 46.0
+
+
 def _tick(value: float) -> str:
     return thousands(value) if abs(value) >= 1e4 else f"{value:g}"
 
@@ -91,7 +96,7 @@ class Plot:
 
     width: float = 400
     height: float = 250
-    left: float = 46
+    left: float = 46.0
     right: float = 14
     top: float = 24
     bottom: float = 40

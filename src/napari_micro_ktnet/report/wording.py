@@ -71,6 +71,8 @@ def key_figures(pooled: PooledSummary) -> list[tuple[str, str, str]]:
     if (largest := pooled.largest) is not None:
         value, unit = (largest.ecd_um, "um") if largest.ecd_um is not None else (largest.ecd_px, "px")
         note = "at the edge: larger than this" if largest.at_border else largest.field
+        if largest.ecd_um is not None and pooled.ecd_um is None:
+            note += "; only fields with a pixel size"
         out.append(("Largest (ECD)", f"{digits(value)} {shown_unit(unit)}", note))
     return out
 
@@ -116,6 +118,11 @@ def percentile_rows(pooled: PooledSummary) -> list[tuple[str, list[tuple[str, st
     return out
 
 
+def _count(value: float) -> str:
+    # Not whole where agglomerates at the edge make others count more than once.
+    return f"{value:.0f}" if float(value).is_integer() else digits(value)
+
+
 def dispersion(pooled: PooledSummary) -> Rows:
     """Figures of the dispersion with what they mean."""
     found = pooled.confidence.intervals
@@ -128,7 +135,7 @@ def dispersion(pooled: PooledSummary) -> Rows:
             (
                 f"Agglomerate degree above d* = {degree.d_star_um:g} \u00b5m",
                 f"{percent(degree.area_share)} of the agglomerates\u2019 area; "
-                f"{digits(degree.count)} agglomerates, {digits(degree.count_per_mm2)} per mm\u00b2",
+                f"{_count(degree.count)} agglomerates, {digits(degree.count_per_mm2)} per mm\u00b2",
             )
         )
     rows.append(("Clark\u2013Evans ratio R (Donnelly)", clark_evans(pooled.clark_evans)))

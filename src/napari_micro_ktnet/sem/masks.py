@@ -59,7 +59,7 @@ def files_by_stem(folder: Path, kind: str, leave_out: re.Pattern[str] | None = N
     return found
 
 
-def mask_values(mask: SEMImage, colors: Colors | None = None) -> NDArray[np.uint8]:
+def mask_values(mask: SEMImage, colors: Colors | None = None, what: str = "mask") -> NDArray[np.uint8]:
     """Class numbers (or the two values) of a mask.
 
     Parameters
@@ -68,6 +68,8 @@ def mask_values(mask: SEMImage, colors: Colors | None = None) -> NDArray[np.uint
         As read from its file.
     colors : mapping of str to (red, green, blue), optional
         Classes of a mask in colour, from number 1; any other colour is 0.
+    what : str
+        How messages call it.
 
     Returns
     -------
@@ -79,12 +81,12 @@ def mask_values(mask: SEMImage, colors: Colors | None = None) -> NDArray[np.uint
     DataError
         The mask is in colour and `colors` is missing, not of two axes, or holds other values.
     """
-    name = mask.path.name if mask.path else mask.name
+    name = f"{what} {mask.path or mask.name}"
     if mask.rgb:
         if not colors:
             shown = np.unique(mask.pixels[..., :3].reshape(-1, 3), axis=0)[:4].tolist()
             raise DataError(
-                f"The mask {name} is in colour (e.g. {shown}), but no colours were named. Say which "
+                f"The {name} is in colour (e.g. {shown}), but no colours were named. Say which "
                 "class has which: --mask-colors NAME=R,G,B ... (any other colour is matrix)."
             )
         values: NDArray[np.uint8] = np.zeros(mask.pixels.shape[:2], np.uint8)
@@ -92,12 +94,12 @@ def mask_values(mask: SEMImage, colors: Colors | None = None) -> NDArray[np.uint
             values[(mask.pixels[..., :3] == color).all(axis=-1)] = number
         return values
     if mask.pixels.ndim != 2:
-        raise DataError(f"The mask {name} has the shape {mask.pixels.shape}; expected one image (Y, X).")
+        raise DataError(f"The {name} has the shape {mask.pixels.shape}; expected one image (Y, X).")
     present = np.unique(mask.pixels)
     numbers = set(present.tolist()) <= set(range(MOST_CLASSES + 1))
     if len(present) > 2 and not numbers:
         raise DataError(
-            f"The mask {name} holds {len(present)} values from {present[0]} to {present[-1]}. Expected "
+            f"The {name} holds {len(present)} values from {present[0]} to {present[-1]}. Expected "
             f"0 and one other value, or class numbers from 0 to at most {MOST_CLASSES}. A mask saved as "
             "JPEG or smoothed has values in between: export it again as PNG or TIFF without interpolation."
         )

@@ -132,7 +132,8 @@ class PairTable(QTableWidget):
 
     def _is_ticked(self, labels: Labels) -> bool:
         made_here = data.ANNOTATION_KEY in labels.metadata
-        suggested = self._image(labels) is not None and (made_here or any(self.counts(labels).keys() - {0}))
+        drawn = any(self.counts(labels).keys() - {0}) and convert.SAVED_KEY not in labels.metadata
+        suggested = self._image(labels) is not None and (made_here or drawn)
         return self._ticked.get(labels, suggested)
 
     def _fill(self, row: int, labels: Labels) -> tuple[QTableWidgetItem, QComboBox]:
