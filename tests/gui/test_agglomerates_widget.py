@@ -22,9 +22,11 @@ from napari_micro_ktnet import measure
 from napari_micro_ktnet.gui.agglomerates import measure as agglomerates_measure
 from napari_micro_ktnet.gui.agglomerates import preview as agglomerates_preview
 from napari_micro_ktnet.gui.agglomerates.measure import MeasureTab
+from napari_micro_ktnet.gui.agglomerates.rows import field_columns
 from napari_micro_ktnet.gui.agglomerates.run import Step
 from napari_micro_ktnet.gui.agglomerates.widget import AgglomeratesWidget
 from napari_micro_ktnet.gui.label_layers import labels_crc32
+from napari_micro_ktnet.gui.tables import plain
 from napari_micro_ktnet.report.colors import NOT_COUNTED, class_colors
 
 
@@ -212,6 +214,29 @@ def test_fields_of_different_magnification_warn(one, viewer) -> None:
     one.form.fields.tick(coarse)
     assert one.form.measure.isEnabled()
     assert "different magnification (20 nm to 50 nm a pixel)" in one.form.warnings.text()
+
+
+def test_pixels_of_unknown_size_are_not_compared_with_micrometres(one, viewer, press) -> None:
+    # The largest object of all, if pixels were micrometres.
+    unknown = viewer.add_labels(disks((50, 80, 45))[:100], name="unknown")
+    for layer in (viewer.layers["a_labels"], unknown):
+        one.form.fields.tick(layer)
+    press(one)
+    assert result(one).pooled.ecd_um is None
+    results = one.form.results
+    known = measure(LABELS, NM).fields[0]
+    assert results.objects.unit == "µm"
+    np.testing.assert_allclose(results.objects.ecd[:-1], np.sort(known.table["ecd_um"])[::-1])
+    assert np.isnan(results.objects.ecd[-1])
+    assert len(results.histogram.bars) == 0
+    assert "no pooled sizes" in results.histogram.empty
+    shown = [button for button in results.gallery.buttons if not button.isHidden()]
+    assert len(shown) == min(10, len(known.table))
+    assert all("µm" in button.text() for button in shown)
+    rows = {row[0]: row for row in results.fields.rows.texts()}
+    d50 = [column.title for column in field_columns(result(one))].index("D50")
+    assert rows["a"][d50] == plain(known.summary.ecd_um.number.d50, 3)
+    assert rows["unknown"][d50] == "n/a"
 
 
 def test_no_pixel_size(tab, viewer, press, warned) -> None:

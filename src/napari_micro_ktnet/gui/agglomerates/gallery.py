@@ -45,9 +45,11 @@ class Gallery(QWidget):
     def show_objects(self, measured: Measured, objects: ObjectRows) -> None:
         """Show the largest objects of a measurement."""
         many = len(measured.fields) > 1
+        # Pixels of one magnification are not compared with micrometres.
+        known = int(np.isfinite(objects.ecd).sum())
         for row, button in enumerate(self.buttons):
-            button.setVisible(row < len(objects.ecd))
-            if row >= len(objects.ecd):
+            button.setVisible(row < known)
+            if row >= known:
                 continue
             index = int(objects.field[row])
             size = f"{plain(float(objects.ecd[row]), 3)} {objects.unit}"

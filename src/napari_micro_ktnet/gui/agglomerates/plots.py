@@ -37,6 +37,7 @@ class SizeHistogram(QWidget):
         self.edges: NDArray[np.float64] = np.zeros(0)
         self.bars: NDArray[np.float64] = np.zeros(0)
         self.curve: tuple[NDArray[np.float64], NDArray[np.float64]] = (np.zeros(0), np.zeros(0))
+        self.empty = ""
         self._colors: list[str] = []
         self._by_area = False
         self._unit = ""
@@ -65,7 +66,9 @@ class SizeHistogram(QWidget):
         """
         from napari_micro_ktnet.measurement.distribution import cumulative, histogram, log_edges
 
-        counts = objects.weight > 0
+        comparable = bool(np.isfinite(objects.ecd).all())
+        self.empty = "no agglomerates" if comparable else "no pooled sizes: some fields have no pixel size"
+        counts = (objects.weight > 0) & comparable
         ecd, weight = objects.ecd[counts], objects.weight[counts]
         self.edges = log_edges(ecd)
         found = histogram(ecd, ecd**2, weight, self.edges)
@@ -87,7 +90,7 @@ class SizeHistogram(QWidget):
         painter.setPen(text)
         area = _area(self)
         if not len(self.bars):
-            painter.drawText(area, Qt.AlignmentFlag.AlignCenter, "no agglomerates")
+            painter.drawText(QRectF(self.rect()), Qt.AlignmentFlag.AlignCenter, self.empty)
             painter.end()
             return
         top = _round_up(float(self.bars.max()))

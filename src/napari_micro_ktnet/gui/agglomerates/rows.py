@@ -23,6 +23,7 @@ _SHAPES = {
     "orientation_deg": ("angle", "Of the longer axis, degrees from the x axis, counter-clockwise."),
 }
 _short = partial(plain, digits=3)
+_UNKNOWN = "n/a: the pixel size is not known."
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class ObjectRows:
     boxes : ndarray of float, (N, 4)
         Top, left, bottom, right in pixels, ``[top, bottom)``.
     ecd : ndarray of float, (N,)
-        Diameters in `unit`.
+        Diameters in `unit`, NaN where a field has no pixel size and others have one.
     weight : ndarray of float, (N,)
         How much each counts.
     size_class : ndarray of int, (N,)
@@ -67,7 +68,8 @@ def object_rows(measurement: Measurement) -> ObjectRows:
     tables = [f.table for f in measurement.fields]
 
     def values(name: str) -> NDArray[Any]:
-        return np.concatenate([t[name] for t in tables])
+        # A field without pixel size has no micrometres.
+        return np.concatenate([t[name] if name in t.columns else np.full(len(t), np.nan) for t in tables])
 
     field = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
     ecd = values(f"ecd_{ending}")
@@ -83,15 +85,15 @@ def object_rows(measurement: Measurement) -> ObjectRows:
             tip="Size class.",
             colors=colors,
         ),
-        Column("ECD", ecd, _short, f"Diameter of the circle of the same area, {unit}."),
+        Column("ECD", ecd, _short, f"Diameter of the circle of the same area, {unit}.", _UNKNOWN),
     ]
     if len(tables) > 1:
         names = np.array([f.summary.name for f in measurement.fields])
         columns.append(Column("field", names[field]))
     columns += [
         Column("no.", values("object"), tip="Number in its field, as in the layer."),
-        Column(f"{unit}²", values("area_um2" if ending == "um" else "area_px"), _short, "Area."),
-        Column("Feret", values(f"feret_max_{ending}"), _short, f"Largest Feret diameter, {unit}."),
+        Column(f"{unit}²", values("area_um2" if ending == "um" else "area_px"), _short, "Area.", _UNKNOWN),
+        Column("Feret", values(f"feret_max_{ending}"), _short, f"Largest Feret diameter, {unit}.", _UNKNOWN),
         *(Column(title, values(name), _short, tip) for name, (title, tip) in _SHAPES.items()),
         Column("edge", np.where(values("border"), "yes", ""), tip="Touches the edge of what is analysed."),
     ]
@@ -119,11 +121,10 @@ def class_columns(measurement: Measurement) -> tuple[Column, ...]:
     texts = class_texts(classes)
     colors = dict(zip(texts, size_colors(len(texts)), strict=True))
     density = np.array([np.nan if c.count_per_mm2 is None else c.count_per_mm2 for c in classes])
-    known = "n/a: the pixel size is not known."
     return (
         Column(unit_of(pooled), np.array(texts), tip="Low <= diameter < high.", colors=colors),
         Column("count", np.array([c.count for c in classes]), _short, "Objects, by their weight."),
-        Column("per mm²", density, _short, "Objects per mm² of what is analysed.", known),
+        Column("per mm²", density, _short, "Objects per mm² of what is analysed.", _UNKNOWN),
         Column("area %", np.array([c.area_percent for c in classes]), _short, "Of what is analysed."),
         Column("cum. n", _cumulative(classes, "count"), _percent, "Cumulative share of all objects, %."),
         Column("cum. A", _cumulative(classes, "area"), _percent, "Cumulative share of their area, %."),
@@ -133,7 +134,7 @@ def class_columns(measurement: Measurement) -> tuple[Column, ...]:
 def field_columns(measurement: Measurement) -> tuple[Column, ...]:
     """Collect the main figures of every field."""
     found = [f.summary for f in measurement.fields]
-    unit = "µm" if all(s.ecd_um for s in found) else "px"
+    unit = "µm" if any(s.ecd_um for s in found) else "px"
     sizes = [s.ecd_um if unit == "µm" else s.ecd_px for s in found]
 
     def column(title: str, values: list[float | None], tip: str) -> Column:

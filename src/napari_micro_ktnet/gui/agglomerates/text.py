@@ -31,8 +31,9 @@ _OUTCOMES = {"pass": "good", "fail": "problem", "not enough data": "warning"}
 
 
 def unit_of(pooled: PooledSummary) -> str:
-    """Write the unit of sizes."""
-    return "µm" if pooled.ecd_um is not None else "px"
+    """Write the unit of sizes: px only where no field has a pixel size."""
+    largest = None if pooled.largest is None else pooled.largest.ecd_um
+    return "µm" if pooled.ecd_um is not None or largest is not None else "px"
 
 
 def class_text(low: float, high: float) -> str:
@@ -97,7 +98,7 @@ def verdict_reasons(verdict: Verdict) -> list[tuple[str, str]]:
 
 def figure_rows(pooled: PooledSummary) -> list[ScoreRow]:
     """All figures of all fields together, in sections."""
-    unit = "um" if pooled.ecd_um is not None else "px"
+    unit = "um" if unit_of(pooled) == "µm" else "px"
     sizes = pooled.ecd_um or pooled.ecd_px
     return [
         *_amount(pooled),
