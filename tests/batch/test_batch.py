@@ -89,10 +89,22 @@ def test_a_folder_gives_its_images_but_no_earlier_results(tmp_path: Path) -> Non
 @pytest.mark.parametrize("value", [1, 255])
 def test_a_mask_is_no_image(tmp_path: Path, value: int) -> None:
     mask = write_image(tmp_path / "in" / "a_mask.png", blobs()[1].astype(np.uint8) * value)
+    labels = write_labels(tmp_path / "in" / "c.tif", blobs()[1], (20.0, 20.0))
     image = write_image(tmp_path / "in" / "b.tif", blobs()[1].astype(np.uint8) * 160 + 40)
-    done = run([mask, image], tmp_path / "out")
+    done = run([mask, labels, image], tmp_path / "out")
     assert "a_mask holds 0 and one other value alone" in str(done[0].error)
-    assert done[1].error is None
+    assert "c holds 0 and one other value alone" in str(done[1].error)
+    assert done[2].error is None
+
+
+def test_a_microscope_s_image_is_no_mask_even_if_black(tmp_path: Path) -> None:
+    pixels = np.zeros((96, 128), np.uint8)
+    pixels[80:90, 10:50] = 255
+    path = tmp_path / "black.tif"
+    tifffile.imwrite(path, pixels, extratags=[(34682, 2, 0, "[Beam]\r\nHV=5000\r\nBeam=EBeam\r\n", True)])
+    assert read_sem(path).metadata.accelerating_voltage_v == 5000
+    (done,) = run([path], tmp_path / "out")
+    assert done.error is None
 
 
 def test_a_folder_of_results_is_said_to_be_one(tmp_path: Path) -> None:

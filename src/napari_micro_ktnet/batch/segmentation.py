@@ -107,10 +107,13 @@ def iter_segment_files(
 
 def _check_no_mask(image: SEMImage) -> None:
     """Refuse a mask, as it may lie beside the images of a folder."""
-    pixels = image.pixels
+    pixels, told = image.pixels, image.metadata
+    # What a microscope wrote is an image whatever it shows, also where nothing is left of it but the bar.
+    acquired = told.instrument or told.detector or told.accelerating_voltage_v or told.working_distance_m
+    if acquired or image.rgb or pixels.dtype.kind not in "ui":
+        return
     # A few of the pixels tell in nearly all cases.
-    many = image.rgb or pixels.dtype.kind not in "ui" or len(np.unique(pixels[..., ::16, ::16])) > 2
-    if many or len(values := np.unique(pixels)) != 2 or values[0] != 0:
+    if len(np.unique(pixels[..., ::16, ::16])) > 2 or len(values := np.unique(pixels)) != 2 or values[0] != 0:
         return
     raise InputError(
         f"{image.name} holds 0 and one other value alone, so it is a mask or labels, and no SEM image. "
