@@ -188,7 +188,7 @@ def slices(pair: PairPixels) -> Iterator[tuple[str, Any, NDArray[np.uint8]]]:
 def check_together(pairs: Sequence[LayerPair], counts: Sequence[Counts]) -> str:
     """Why pairs that are sound by themselves are not enough to train; empty if they are."""
     if not pairs:
-        return "Annotate an image first: New annotation layer makes a Labels layer to paint on."
+        return "Annotate an image first: New annotation layer makes a Labels layer to paint on, or tick one."
     twins = _check_twins(pairs)
     if twins:
         return twins
