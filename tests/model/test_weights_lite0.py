@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from napari_micro_ktnet.errors import ModelError, WeightsError
 from napari_micro_ktnet.model.encoder_keys import TENSORFLOW_EPS
+from napari_micro_ktnet.model.encoder_networks import build_encoder
 from napari_micro_ktnet.model.encoders import LITE0, canonical_encoder
-from napari_micro_ktnet.model.network import build_encoder
 from napari_micro_ktnet.model.weights import (
     LITE0_MEAN,
     LITE0_STD,

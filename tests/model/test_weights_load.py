@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from napari_micro_ktnet.errors import WeightsError
 from napari_micro_ktnet.model.encoder_keys import encoder_state
+from napari_micro_ktnet.model.encoder_networks import build_encoder
 from napari_micro_ktnet.model.encoders import encoder_names
 from napari_micro_ktnet.model.micronet import list_micronet
-from napari_micro_ktnet.model.network import build_encoder
 from napari_micro_ktnet.model.weights import load_encoder_weights
 
 if TYPE_CHECKING:

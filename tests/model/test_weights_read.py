@@ -17,9 +17,9 @@ from napari_micro_ktnet.errors import FetchError, ModelError, OutputError, Unsaf
 from napari_micro_ktnet.files import file_sha256
 from napari_micro_ktnet.model import cache as cache_module
 from napari_micro_ktnet.model.cache import cache_folder, record_path
+from napari_micro_ktnet.model.encoder_networks import build_encoder
 from napari_micro_ktnet.model.fetch import cached_micronet, micronet_path
 from napari_micro_ktnet.model.micronet import find_micronet
-from napari_micro_ktnet.model.network import build_encoder
 from napari_micro_ktnet.model.weights import import_weights, load_encoder_weights, read_state_dict
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from scipy import ndimage
 from helpers import blobs
 from napari_micro_ktnet.cli import main
 from napari_micro_ktnet.errors import DataError, ModelError, TrainingError
-from napari_micro_ktnet.model.network import build_encoder
+from napari_micro_ktnet.model.encoder_networks import build_encoder
 from napari_micro_ktnet.model.spec import Normalization
 from napari_micro_ktnet.predict.intensity import find_stretch
 from napari_micro_ktnet.training import class_folders

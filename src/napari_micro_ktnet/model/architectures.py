@@ -8,12 +8,8 @@ import segmentation_models_pytorch as smp
 from torch import nn
 
 from napari_micro_ktnet.errors import ModelError
-from napari_micro_ktnet.model.network import (
-    MicroKTNet,
-    PaddedNetwork,
-    build_encoder,
-    set_tensorflow_epsilon,
-)
+from napari_micro_ktnet.model.encoder_networks import build_encoder, set_tensorflow_epsilon
+from napari_micro_ktnet.model.network import MicroKTNet, PaddedNetwork
 from napari_micro_ktnet.model.spec import ModelSpec
 
 _COMPARISON = {

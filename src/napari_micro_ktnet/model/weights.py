@@ -17,10 +17,10 @@ from napari_micro_ktnet.model.encoder_keys import (
     encoder_state,
     is_tensorflow_lite0,
 )
+from napari_micro_ktnet.model.encoder_networks import build_encoder
 from napari_micro_ktnet.model.encoders import LITE0, canonical_encoder
 from napari_micro_ktnet.model.fetch import micronet_path
 from napari_micro_ktnet.model.micronet import find_micronet
-from napari_micro_ktnet.model.network import build_encoder
 from napari_micro_ktnet.model.statedict import read_state_dict, some_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_micro_ktnet.errors import TrainingError
-from napari_micro_ktnet.model.network import build_encoder, pad_to_stride
+from napari_micro_ktnet.model.encoder_networks import build_encoder
+from napari_micro_ktnet.model.network import pad_to_stride
 from napari_micro_ktnet.model.spec import Normalization
 from napari_micro_ktnet.model.weights import imagenet_state_dict, load_encoder_weights, read_state_dict
 from napari_micro_ktnet.predict.device import autocast_dtype, is_out_of_memory, pick_device
