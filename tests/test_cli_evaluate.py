@@ -173,3 +173,14 @@ def test_real_masks_against_themselves(shared_data: Path, tmp_path: Path) -> Non
     assert main(arguments(folder, folder, "--json", tmp_path / "s.json")) == 0
     content = json.loads((tmp_path / "s.json").read_text())
     assert content["pooled"]["iou"] == content["mean_per_image"]["panoptic_quality"] == 1
+
+
+@pytest.mark.parametrize("wrong", ["prediction", "truth"])
+def test_images_in_place_of_labels_are_named_with_their_folder(
+    wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = {"prediction": MASK, "truth": MASK} | {wrong: blobs()[0]}
+    folders = [fill(tmp_path / side, {"a.png": pixels[side]}) for side in ("prediction", "truth")]
+    assert main(arguments(*folders)) != 0
+    message = capsys.readouterr().err
+    assert f"The {wrong} a ({tmp_path / wrong / 'a.png'}) holds" in message

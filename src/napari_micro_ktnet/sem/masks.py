@@ -81,7 +81,7 @@ def mask_values(mask: SEMImage, colors: Colors | None = None, what: str = "mask"
     DataError
         The mask is in colour and `colors` is missing, not of two axes, or holds other values.
     """
-    name = f"{what} {mask.path or mask.name}"
+    name = f"{what} ({mask.path or mask.name})"
     if mask.rgb:
         if not colors:
             shown = np.unique(mask.pixels[..., :3].reshape(-1, 3), axis=0)[:4].tolist()
